@@ -1,0 +1,172 @@
+//! The tokenizer against Hugging Face's (goldens made by `tests/data/make-tokenizer-goldens.py`), on real vocabularies.
+
+use std::{sync::LazyLock, time::Instant};
+
+use cmdai::model::{gguf::GgufFile, tokenizer::Tokenizer};
+use serde_json::Value;
+
+use crate::support;
+
+static QWEN: LazyLock<Tokenizer> = LazyLock::new(|| open("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"));
+static SMOLLM: LazyLock<Tokenizer> = LazyLock::new(|| open("SmolLM2-135M-Instruct.Q4_1.gguf"));
+
+fn open(model: &str) -> Tokenizer {
+    let file = GgufFile::open(support::model(model)).expect("the model opens");
+    Tokenizer::from_gguf(&file).expect("the tokenizer is built")
+}
+
+fn encode(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+    let mut tokens = Vec::new();
+    tokenizer.encode(text, &mut tokens);
+    tokens
+}
+
+fn decode(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<u8> {
+    tokens.iter().flat_map(|&token| tokenizer.piece(token).expect("a token of the vocabulary")).collect()
+}
+
+fn goldens(lines: &str) -> Vec<(String, Vec<u32>)> {
+    let row = |line: &str| -> (String, Vec<u32>) {
+        let row: Vec<Value> = serde_json::from_str(line).expect("a row is a JSON array");
+        let tokens = row[1..].iter().map(|token| token.as_u64().expect("ids are numbers") as u32).collect();
+        (row[0].as_str().expect("the string comes first").into(), tokens)
+    };
+    lines.lines().map(row).collect()
+}
+
+fn assert_matches(tokenizer: &Tokenizer, goldens: &[(String, Vec<u32>)]) {
+    let differs = |(text, tokens): &&(String, Vec<u32>)| encode(tokenizer, text) != *tokens;
+    let differing: Vec<_> = goldens.iter().filter(differs).collect();
+    let first = differing.first().map(|(text, tokens)| (text, tokens, encode(tokenizer, text)));
+    assert!(differing.is_empty(), "{} of {} differ; text, wanted, found: {first:?}", differing.len(), goldens.len());
+}
+
+#[test]
+fn qwen2_encodes_as_the_original_does() {
+    let goldens = goldens(include_str!("../data/tokenizer-qwen2.jsonl"));
+    assert!(goldens.len() >= 2_500, "{}", goldens.len());
+    assert_matches(&QWEN, &goldens);
+}
+
+#[test]
+fn smollm_encodes_as_the_original_does() {
+    let goldens = goldens(include_str!("../data/tokenizer-smollm.jsonl"));
+    assert!(goldens.len() >= 2_500, "{}", goldens.len());
+    assert_matches(&SMOLLM, &goldens);
+}
+
+#[test]
+fn pieces_of_the_tokens_give_the_text_back() {
+    for (text, _) in goldens(include_str!("../data/tokenizer-qwen2.jsonl")) {
+        assert_eq!(decode(&QWEN, &encode(&QWEN, &text)), text.as_bytes(), "{text:?}");
+    }
+}
+
+#[test]
+fn every_character_survives_the_way_there_and_back() {
+    let all: String = ('\0'..=char::MAX).collect();
+    assert_eq!(decode(&QWEN, &encode(&QWEN, &all)), all.as_bytes());
+}
+
+#[test]
+fn special_token_text_stays_plain_text() {
+    let is_special = |token: &u32| (151_643..=151_664).contains(token);
+    let names = (151_643..=151_664).map(|token| special_name(token).to_owned());
+    for name in names {
+        for text in
+            [name.clone(), format!(" {name}"), format!("x{name}y"), format!("{name}{name}"), format!("\n{name}\n")]
+        {
+            let tokens = encode(&QWEN, &text);
+            assert!(!tokens.iter().any(is_special), "{text:?}: {tokens:?}");
+            assert_eq!(decode(&QWEN, &tokens), text.as_bytes());
+        }
+        assert!(QWEN.special(&name).is_some(), "{name}");
+    }
+}
+
+/// The names of Qwen2.5's special tokens, in their order.
+fn special_name(token: u32) -> &'static str {
+    const NAMES: [&str; 22] = [
+        "<|endoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|object_ref_start|>",
+        "<|object_ref_end|>",
+        "<|box_start|>",
+        "<|box_end|>",
+        "<|quad_start|>",
+        "<|quad_end|>",
+        "<|vision_start|>",
+        "<|vision_end|>",
+        "<|vision_pad|>",
+        "<|image_pad|>",
+        "<|video_pad|>",
+        "<tool_call>",
+        "</tool_call>",
+        "<|fim_prefix|>",
+        "<|fim_middle|>",
+        "<|fim_suffix|>",
+        "<|fim_pad|>",
+        "<|repo_name|>",
+        "<|file_sep|>",
+    ];
+    NAMES[token as usize - 151_643]
+}
+
+#[test]
+fn special_finds_special_tokens_only_and_by_their_whole_name() {
+    assert_eq!(QWEN.special("<|im_start|>"), Some(151_644));
+    assert_eq!(QWEN.special("<tool_call>"), Some(151_657));
+    for name in ["<|im_start|", "<|im_start|> ", "", "the", "Ġthe", "[PAD151665]"] {
+        assert_eq!(QWEN.special(name), None, "{name}");
+    }
+    assert_eq!(SMOLLM.special("<|im_end|>"), Some(2));
+}
+
+#[test]
+fn only_ends_are_ends() {
+    let ends = |tokenizer: &Tokenizer| -> Vec<u32> {
+        (0..=tokenizer.vocabulary_size() as u32).filter(|&token| tokenizer.is_end(token)).collect()
+    };
+    assert_eq!(ends(&QWEN), [151_643, 151_645, 151_662, 151_663, 151_664]);
+    assert_eq!(ends(&SMOLLM), [0, 2, 4]);
+}
+
+#[test]
+fn control_tokens_have_no_piece_and_tokens_past_the_end_none_at_all() {
+    assert_eq!(QWEN.vocabulary_size(), 151_936);
+    assert_eq!(QWEN.piece(151_645), Some(vec![]));
+    assert_eq!(QWEN.piece(151_657), Some(b"<tool_call>".to_vec()));
+    assert_eq!(QWEN.piece(151_935), Some(vec![]));
+    assert_eq!(QWEN.piece(151_936), None);
+    assert_eq!(QWEN.piece(u32::MAX), None);
+}
+
+#[test]
+fn long_runs_do_not_blow_up() {
+    let cases = ["a", " ", "é", "世", "=", "\n", "0", "ab", "😀", "\u{301}", "'s", "世界"];
+    // The same text ten times as long may take ten times as long, with the logarithm and noise on top.
+    for case in cases {
+        let short = time(&case.repeat(8_192 / case.len()));
+        let long = time(&case.repeat(81_920 / case.len()));
+        assert!(long < 40.0 * short.max(0.2), "{case:?}: {short} ms, ten times as long: {long} ms");
+    }
+}
+
+/// The best of five, in milliseconds.
+fn time(text: &str) -> f64 {
+    let once = |_| {
+        let start = Instant::now();
+        assert!(!encode(&QWEN, text).is_empty());
+        start.elapsed().as_secs_f64() * 1e3
+    };
+    (0..5).map(once).fold(f64::INFINITY, f64::min)
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release --no-default-features --test it measured -- --ignored --nocapture"]
+fn measured_encoding() {
+    for case in ["a", " ", "世", "list all files -la | grep 'x' > out.txt; "] {
+        eprintln!("{case:?} to 8 KiB: {:.2} ms", time(&case.repeat(8_192 / case.len())));
+    }
+}
