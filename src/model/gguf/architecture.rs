@@ -1,6 +1,6 @@
 //! What the metadata promises against what the tensors are: llama.cpp and MLX take both at their word.
 
-use std::ops::RangeInclusive;
+use std::{collections::HashSet, ops::RangeInclusive};
 
 use super::{
     Checked, TensorType,
@@ -64,7 +64,7 @@ impl Architecture {
     fn check_tensors(&self, tensors: &Tensors, vocabulary: Option<u64>) -> Checked<()> {
         let embedding = tensors.get("token_embd.weight").ok_or("tensor \"token_embd.weight\" is missing")?;
         let rows = embedding.dims().get(1).copied().unwrap_or(0);
-        let mut matched = Matched { tensors, count: 0 };
+        let mut matched = Matched { tensors, names: HashSet::new() };
         matched.required("token_embd.weight", &[self.embedding, vocabulary.unwrap_or(rows)])?;
         matched.required("output_norm.weight", &[self.embedding])?;
         matched.optional("output.weight", &[self.embedding, rows])?;
@@ -143,13 +143,13 @@ impl Keys<'_> {
     }
 }
 
-/// Counts the tensors that an architecture knows, so that what is left over shows.
+/// Remembers the tensors that an architecture knows, so that what is left over shows.
 struct Matched<'a> {
     tensors: &'a Tensors,
-    count: usize,
+    names: HashSet<&'a str>,
 }
 
-impl Matched<'_> {
+impl<'a> Matched<'a> {
     fn required(&mut self, name: &str, shape: &[u64]) -> Checked<()> {
         let tensor = self.tensors.get(name).ok_or_else(|| format!("tensor \"{name}\" is missing"))?;
         self.fits(tensor, shape)
@@ -159,7 +159,7 @@ impl Matched<'_> {
         self.tensors.get(name).map_or(Ok(()), |tensor| self.fits(tensor, shape))
     }
 
-    fn fits(&mut self, tensor: &TensorInfo, shape: &[u64]) -> Checked<()> {
+    fn fits(&mut self, tensor: &'a TensorInfo, shape: &[u64]) -> Checked<()> {
         let (name, kind) = (tensor.name(), tensor.kind());
         if tensor.dims() != shape {
             return Err(format!("tensor \"{name}\" has shape {:?}, wanted {shape:?}", tensor.dims()));
@@ -168,16 +168,14 @@ impl Matched<'_> {
         if shape.len() == 1 && kind != TensorType::F32 || !kind.is_weight() {
             return Err(format!("tensor \"{name}\" has type {kind:?}, which no engine computes with there"));
         }
-        self.count += 1;
+        self.names.insert(name);
         Ok(())
     }
 
     fn nothing_else(&self, architecture: &Architecture) -> Checked<()> {
-        let extra = self.tensors.all().len() - self.count;
-        if extra > 0 {
-            let (name, blocks) = (architecture.name, architecture.blocks);
-            return Err(format!("{extra} tensors are no part of a {name} model of {blocks} blocks"));
-        }
-        Ok(())
+        let extra = self.tensors.all().iter().find(|tensor| !self.names.contains(tensor.name()));
+        let Some(tensor) = extra else { return Ok(()) };
+        let (name, blocks) = (shown(tensor.name().as_bytes()), architecture.blocks);
+        Err(format!("tensor {name} is no part of a {} model of {blocks} blocks", architecture.name))
     }
 }
