@@ -6,11 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::request::Shell;
 
-/// The facts about the caller that reach the prompt. Each line of it costs prefill time and must earn its place.
+/// The facts about the caller that reach the prompt. Each word of it costs prefill time and must earn its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     pub shell: Shell,
     pub os: Os,
+}
+
+impl Context {
+    /// The caller's machine, and the shell it asked for.
+    pub fn capture(shell: Shell) -> Self {
+        Self { shell, os: Os::current() }
+    }
 }
 
 /// Families that differ in the flags of everyday tools.
@@ -20,4 +27,14 @@ pub enum Os {
     Linux,
     Macos,
     Other,
+}
+
+impl Os {
+    fn current() -> Self {
+        match std::env::consts::OS {
+            "linux" => Self::Linux,
+            "macos" => Self::Macos,
+            _ => Self::Other,
+        }
+    }
 }

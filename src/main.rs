@@ -1,32 +1,27 @@
-//! Stand-in until the real dispatch: `cmdai model` only.
+//! The program: parse the arguments, start the log, dispatch, print an error and its hint, exit with its code.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
-use cmdai::{
-    cli::{Cli, Command},
-    config::Config,
-    error::{Error, Result},
-};
+use cmdai::{cli::Cli, cmd, error::Error};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cmdai: {error}");
-            if let Some(hint) = error.next_step() {
-                eprintln!("hint: {hint}");
-            }
-            ExitCode::from(error.exit_code())
-        }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cmd::usage::explain(&error),
+    };
+    cmd::log::start();
+    match cmd::run(&cli) {
+        Ok(code) => code,
+        Err(error) => report(&error),
     }
 }
 
-fn run() -> Result<()> {
-    let cli = Cli::parse();
-    let config = Config::load(&cli.suggest.engine)?;
-    match cli.command {
-        Some(Command::Model { action }) => cmdai::cmd::model::run(&action, &config),
-        _ => Err(Error::usage("only cmdai model is wired here")),
+fn report(error: &Error) -> ExitCode {
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "cmdai: {error}");
+    if let Some(hint) = error.next_step() {
+        let _ = writeln!(stderr, "hint: {hint}");
     }
+    ExitCode::from(error.exit_code())
 }

@@ -1,3 +1,57 @@
-//! One file a subcommand.
+//! One command of the program each. Settings are read here, once, and passed on as values; stdout belongs here too.
 
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use crate::{
+    cli::{Cli, Command, EngineArgs},
+    config::Config,
+    error::{Error, Result},
+};
+
+pub mod check;
+pub mod completions;
+pub mod doctor;
+pub mod init;
+pub mod log;
 pub mod model;
+pub mod suggest;
+pub mod usage;
+pub mod widget;
+
+/// Runs the command that `cli` asks for.
+///
+/// # Errors
+/// Whatever that command reports.
+pub fn run(cli: &Cli) -> Result<ExitCode> {
+    if cli.version {
+        return doctor::version().map(|()| ExitCode::SUCCESS);
+    }
+    match &cli.command {
+        None => suggest::run(&cli.suggest),
+        Some(Command::Suggest(args)) => suggest::run(args),
+        Some(Command::Init(args)) => init::run(args),
+        Some(Command::Completions { shell }) => completions::run(*shell),
+        Some(Command::Model { action }) => model::run(action, &Config::load(&EngineArgs::default())?),
+        Some(Command::Doctor(args)) => doctor::run(args),
+        Some(Command::Check(args)) => return check::run(args),
+        Some(Command::Widget(args)) => return Ok(widget::run(args, suggest::answer)),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// Writes `text` to stdout. A reader that has gone away (`| head -1`) is not an error.
+///
+/// # Errors
+/// Any other failure to write, such as a full disk.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new(format!("could not write to stdout: {cause}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,9 +1,18 @@
 //! Engines turn a prompt into text. The decode loop, the sampler and the stop rules are written once, in
 //! [`generate`], over the small trait [`Model`] that each local runtime implements.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, path::Path};
 
-use crate::error::Result;
+use crate::{
+    error::{Error, Result},
+    platform::Platform,
+};
+
+pub mod generate;
+#[cfg(feature = "llama")]
+pub mod llama;
+pub mod sampler;
+pub mod threads;
 
 /// A token id of the model's vocabulary.
 pub type Token = u32;
@@ -78,4 +87,82 @@ pub trait Model {
 
     /// Most tokens the sequence can hold.
     fn capacity(&self) -> usize;
+}
+
+/// The engines compiled into this program, best first.
+pub const BUILT_IN: &[&str] = &[
+    #[cfg(feature = "llama")]
+    "llama.cpp",
+];
+
+/// The engine that runs, and why this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub name: &'static str,
+    pub why: String,
+}
+
+/// Chooses among the engines built in: the one asked for by name, else the best for the machine.
+///
+/// # Errors
+/// The one asked for is not built in, or none is.
+pub fn choose(requested: Option<&str>, platform: &Platform) -> Result<Choice> {
+    let names = || if BUILT_IN.is_empty() { "none".to_owned() } else { BUILT_IN.join(", ") };
+    let Some(wanted) = requested else {
+        let name = BUILT_IN.first().ok_or_else(|| Error::new("no engine is built in").hint("run ./install.sh"))?;
+        return Ok(Choice {
+            name,
+            why: format!("the best of the engines built in for {} {}", platform.os, platform.arch),
+        });
+    };
+    match BUILT_IN.iter().find(|name| **name == wanted || name.split('.').next() == Some(wanted)) {
+        Some(name) => Ok(Choice { name, why: "asked for".into() }),
+        None => {
+            Err(Error::usage(format!("engine {wanted:?} is not built in")).hint(format!("choose one of: {}", names())))
+        }
+    }
+}
+
+/// Opens the model at `path`, a verified file, on the engine asked for or chosen.
+///
+/// # Errors
+/// No such engine, a file that does not hold up, a processor that lacks what this build needs, no memory.
+pub fn open(path: &Path, requested: Option<&str>, threads: Option<usize>) -> Result<Box<dyn Engine>> {
+    let platform = Platform::detect();
+    let choice = choose(requested, &platform)?;
+    tracing::info!(%platform, engine = choice.name, why = choice.why, model = %path.display(), "opening");
+    let threads = threads.map_or(threads::Threads::following(platform.cores), threads::Threads::fixed);
+    match choice.name {
+        #[cfg(feature = "llama")]
+        "llama.cpp" => open_llama(path, threads),
+        other => Err(Error::new(format!("engine {other} cannot be opened with {threads:?}"))),
+    }
+}
+
+/// llama.cpp and our tokenizer read different parts of the file: side by side, the shorter one costs nothing.
+#[cfg(feature = "llama")]
+fn open_llama(path: &Path, threads: threads::Threads) -> Result<Box<dyn Engine>> {
+    use crate::model::{gguf::GgufFile, tokenizer::Tokenizer};
+
+    let file = GgufFile::open(path)?;
+    let embedding = file.tensor("token_embd.weight").ok_or_else(|| Error::new("the model has no token_embd.weight"))?;
+    let vocabulary = embedding.dims().get(1).copied().unwrap_or(0) as usize;
+    let (model, tokenizer) = std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&file));
+        let model = llama::LlamaModel::open(path, &file, vocabulary, threads);
+        (model, tokenizer.join().unwrap_or_else(|_| Err(Error::new("the tokenizer failed"))))
+    });
+    Ok(Box::new(generate::LocalEngine::new(model?, tokenizer?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_that_is_not_built_in_is_refused_by_name() {
+        let error = choose(Some("cuda"), &Platform::detect()).expect_err("no such engine");
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("cuda"));
+    }
 }

@@ -1,7 +1,10 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
 mod allocation;
+mod cli;
+mod engine;
 mod gguf;
 mod gguf_builder;
+mod llama;
 mod support;
 mod tokenizer;

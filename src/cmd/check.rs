@@ -1,0 +1,3 @@
+pub fn run(_: &crate::cli::CheckArgs) -> crate::error::Result<std::process::ExitCode> {
+    todo!()
+}

@@ -1,0 +1,113 @@
+//! `cmdai doctor` and `cmdai --version`: what this machine is, what would run and why, and what is wrong.
+
+use std::fmt::Write;
+
+use crate::{
+    cli::EngineArgs,
+    config::Config,
+    engine,
+    error::{Error, Result},
+    model::{ModelSpec, store::Store},
+    platform::{self, Platform},
+};
+
+/// Prints the report; the lines that need attention begin with `!`.
+///
+/// # Errors
+/// Something stops suggestions from working; the report has said what.
+pub fn run(args: &EngineArgs) -> Result<()> {
+    let platform = Platform::detect();
+    let mut report = Report::default();
+    report.line("cmdai", env!("CARGO_PKG_VERSION"));
+    report.line("machine", &platform.to_string());
+    report.line("build", &built_for());
+    report.check("processor", platform::check_simd().map(|()| "has all this build needs".into()));
+    match Config::load(args) {
+        Ok(config) => configured(&mut report, &config, &platform),
+        Err(error) => report.check("config", Err(error)),
+    }
+    report.line("shells", &shells());
+    super::print(&report.text)?;
+    match report.problems {
+        0 => Ok(()),
+        1 => Err(Error::new("one thing needs attention: the line marked !")),
+        many => Err(Error::new(format!("{many} things need attention: the lines marked !"))),
+    }
+}
+
+/// One line: version, engines built in, and the machine.
+///
+/// # Errors
+/// Stdout cannot be written.
+pub fn version() -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    let engines = if engine::BUILT_IN.is_empty() { "no engine".into() } else { engine::BUILT_IN.join(", ") };
+    super::print(&format!("cmdai {version} ({engines}; {}; on {})\n", built_for(), Platform::detect()))
+}
+
+#[derive(Default)]
+struct Report {
+    text: String,
+    problems: usize,
+}
+
+impl Report {
+    fn line(&mut self, what: &str, value: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "  {what:<10} {value}");
+    }
+
+    fn check(&mut self, what: &str, outcome: Result<String>) {
+        match outcome {
+            Ok(value) => self.line(what, &value),
+            Err(error) => {
+                self.problems += 1;
+                let hint = error.next_step().map_or(String::new(), |hint| format!(" (hint: {hint})"));
+                let _ = writeln!(self.text, "! {what:<10} {error}{hint}");
+            }
+        }
+    }
+}
+
+fn configured(report: &mut Report, config: &Config, platform: &Platform) {
+    let there = if config.path().exists() { "" } else { " (not there: defaults)" };
+    report.line("config", &format!("{}{there}", config.path().display()));
+    for warning in config.warnings() {
+        report.check("config", Err(Error::new(warning.clone())));
+    }
+    let asked = config.engine();
+    let choice = engine::choose(asked.as_ref().map(|setting| setting.value.as_str()), platform);
+    let origin = asked.map_or(String::new(), |setting| format!(" by {}", setting.origin));
+    report.check("engine", choice.map(|choice| format!("{}: {}{origin}", choice.name, choice.why)));
+    let threads = config.threads().map(|threads| match threads {
+        Some(threads) => format!("{}, set by {}", threads.value, threads.origin),
+        None => format!("the idle ones of {} cores, counted at each token", platform.cores),
+    });
+    report.check("threads", threads);
+    let model = config.model();
+    report.line("model", &format!("{}, set by {}", model.value, model.origin));
+    report.check("file", file(config, &model.value));
+}
+
+/// Where the model's file is.
+fn file(config: &Config, model: &str) -> Result<String> {
+    let store = Store::new(config.store()?);
+    let spec = ModelSpec::parse(model)?;
+    let path = store.find(&spec)?.ok_or_else(|| Error::NoModel { name: spec.name.clone() })?;
+    Ok(format!("{}, verified", path.display()))
+}
+
+fn built_for() -> String {
+    let simd: Vec<&str> = platform::compiled_simd().collect();
+    let arch = std::env::consts::ARCH;
+    if simd.is_empty() { format!("built for {arch}") } else { format!("built for {arch} with {}", simd.join(" ")) }
+}
+
+/// The shells that can be integrated and are on PATH.
+fn shells() -> String {
+    let found: Vec<String> = ["zsh", "bash", "fish"]
+        .into_iter()
+        .filter_map(|name| Some(format!("{name} ({})", which::which(name).ok()?.display())))
+        .collect();
+    if found.is_empty() { "none of zsh, bash, fish on PATH".into() } else { found.join(", ") }
+}

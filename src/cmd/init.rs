@@ -1,0 +1,3 @@
+pub fn run(_: &crate::cli::InitArgs) -> crate::error::Result<()> {
+    todo!()
+}

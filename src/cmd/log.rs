@@ -1,0 +1,13 @@
+//! The log: off unless `CMDAI_LOG` asks for a level; on stderr; never holds the text of a request or an answer.
+
+use tracing::level_filters::LevelFilter;
+
+use crate::config;
+
+/// Starts the log at the level of `CMDAI_LOG` (`error`, `warn`, `info`, `debug`, `trace`).
+pub fn start() {
+    let Some(level) = config::variable("CMDAI_LOG").and_then(|level| level.parse::<LevelFilter>().ok()) else {
+        return;
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+}

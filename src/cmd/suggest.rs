@@ -1,0 +1,174 @@
+//! `cmdai WORDS` and `cmdai suggest`: a request in, a command on stdout, everything else on stderr.
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal, Read, Write},
+    path::PathBuf,
+    time::Instant,
+};
+
+use serde_json::json;
+
+use crate::{
+    cli::{EngineArgs, SuggestArgs},
+    config::{self, Config},
+    context::Context,
+    engine::{self, Engine},
+    error::{Error, Result},
+    model::{
+        ModelSpec,
+        store::{Source, Store},
+    },
+    pipeline,
+    request::{MAX_REQUEST_BYTES, Request, Shell, Suggestion, Timing},
+    safety::Risk,
+};
+
+/// Answers one request.
+///
+/// # Errors
+/// A bad request, a missing model, a failing engine, no command.
+pub fn run(args: &SuggestArgs) -> Result<()> {
+    let words = pipeline::checked_words(&words(&args.words)?)?;
+    let shell = args.shell.map_or_else(config::login_shell, Ok)?;
+    let config = Config::load(&args.engine)?;
+    for warning in config.warnings() {
+        note(&format!("cmdai: {warning}"));
+    }
+    let request = Request { words, context: Context::capture(shell), alternatives: args.alternatives.into() };
+    let mut engine = open(&config, &|spec| offer_pull(spec, &config))?;
+    let (suggestions, mut timing) = pipeline::suggest(engine.model.as_mut(), &request)?;
+    timing.load_ms = engine.load_ms;
+    // The process ends with this answer: leave giving a gigabyte of pages back to the system, in one go.
+    std::mem::forget(engine);
+    if args.json {
+        return super::print(&to_json(&suggestions, &timing));
+    }
+    for suggestion in &suggestions {
+        note(&risk_line(suggestion));
+        if args.explain {
+            explain(suggestion);
+        }
+    }
+    if args.explain {
+        note(&timing_line(&timing));
+    }
+    super::print(&suggestions.iter().map(|suggestion| format!("{}\n", suggestion.command)).collect::<String>())
+}
+
+/// The command for `words`, for a widget: no question is asked, nothing is printed.
+///
+/// # Errors
+/// As [`run`].
+pub fn answer(words: &str, shell: Shell) -> Result<Suggestion> {
+    let words = pipeline::checked_words(words)?;
+    let config = Config::load(&EngineArgs::default())?;
+    let mut engine = open(&config, &|spec| Err(Error::NoModel { name: spec.name.clone() }))?;
+    let request = Request { words, context: Context::capture(shell), alternatives: 1 };
+    let (suggestions, _) = pipeline::suggest(engine.model.as_mut(), &request)?;
+    std::mem::forget(engine);
+    suggestions.into_iter().next().ok_or_else(|| Error::NoCommand("the model gave an empty answer".into()))
+}
+
+struct Opened {
+    model: Box<dyn Engine>,
+    load_ms: f64,
+}
+
+/// Opens the configured engine on the configured model; `missing` says what to do where the file is not here.
+fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Opened> {
+    let store = Store::new(config.store()?);
+    let spec = ModelSpec::parse(&config.model().value)?;
+    let path = match store.find(&spec)? {
+        Some(path) => path,
+        None => missing(&spec)?,
+    };
+    let start = Instant::now();
+    let model = engine::open(
+        &path,
+        config.engine().as_ref().map(|engine| engine.value.as_str()),
+        config.threads()?.map(|threads| threads.value),
+    )?;
+    Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3 })
+}
+
+/// Asks on a terminal whether to fetch the model now; elsewhere says how.
+fn offer_pull(spec: &ModelSpec, config: &Config) -> Result<PathBuf> {
+    let missing = || Error::NoModel { name: spec.name.clone() };
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(missing());
+    }
+    let size = spec.pin().map_or(String::new(), |pin| format!(" ({:.1} GB)", pin.size as f64 / 1e9));
+    let _ = write!(io::stderr(), "The model {} is not on this machine yet. Fetch it now{size}? [Y/n] ", spec.name);
+    let mut reply = String::new();
+    let _ = io::stdin().read_line(&mut reply);
+    match reply.trim().to_ascii_lowercase().as_str() {
+        "" | "y" | "yes" if reply.ends_with('\n') => super::model::pull_with_progress(spec, config, Source::Auto),
+        _ => Err(missing()),
+    }
+}
+
+/// The request: the words of the command line, else stdin.
+fn words(args: &[OsString]) -> Result<String> {
+    if !args.is_empty() {
+        let words: Option<Vec<&str>> = args.iter().map(|word| word.to_str()).collect();
+        return words.map(|words| words.join(" ")).ok_or_else(not_utf8);
+    }
+    if io::stdin().is_terminal() {
+        return Err(Error::usage("nothing was asked")
+            .hint("say what the command should do: cmdai find files larger than 10 MB (all of it: cmdai --help)"));
+    }
+    let mut bytes = Vec::new();
+    let limit = MAX_REQUEST_BYTES as u64 * 16;
+    io::stdin()
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| Error::new(format!("could not read the request from stdin: {cause}")))?;
+    String::from_utf8(bytes).map_err(|_| not_utf8())
+}
+
+fn not_utf8() -> Error {
+    Error::usage("the request is not UTF-8").hint("type it in your locale's UTF-8, or plain ASCII")
+}
+
+fn to_json(suggestions: &[Suggestion], timing: &Timing) -> String {
+    let first = &suggestions[0];
+    let object = json!({
+        "command": first.command,
+        "risk": first.assessment.risk,
+        "findings": first.assessment.findings,
+        "alternatives": suggestions[1..],
+        "timing": timing,
+    });
+    format!("{object}\n")
+}
+
+/// The risk word, with the worst reason where there is one: `caution: deletes files`.
+pub fn risk_line(suggestion: &Suggestion) -> String {
+    let assessment = &suggestion.assessment;
+    let worst = assessment.findings.iter().find(|finding| finding.risk == assessment.risk);
+    match worst {
+        Some(finding) if assessment.risk > Risk::Safe => format!("{}: {}", assessment.risk.word(), finding.reason),
+        _ => assessment.risk.word().to_owned(),
+    }
+}
+
+fn explain(suggestion: &Suggestion) {
+    for finding in &suggestion.assessment.findings {
+        let (start, end) = finding.span;
+        let part = suggestion.command.get(start..end).unwrap_or_default();
+        note(&format!("  {}: {} [{}]: {part}", finding.risk.word(), finding.reason, finding.rule));
+    }
+}
+
+fn timing_line(timing: &Timing) -> String {
+    let Timing { load_ms, prefill_ms, decode_ms, prompt_tokens, decoded_tokens } = timing;
+    format!(
+        "  load {load_ms:.0} ms, prefill {prompt_tokens} tokens {prefill_ms:.0} ms, decode {decoded_tokens} tokens {decode_ms:.0} ms"
+    )
+}
+
+/// One line on stderr; a closed stderr is nobody's problem here.
+fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

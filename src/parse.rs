@@ -1,0 +1,156 @@
+//! Model text to exactly one command, or the reason why there is none.
+//!
+//! The command is passed on byte for byte; only what surely is not part of it goes: the fence or backticks around the
+//! whole answer, the prompt sign before it, blank lines about it. Prose, placeholders and answers that did not end are
+//! refused: a plausible line that does something else is worse than none.
+
+use crate::error::Error;
+
+/// Whether `text`, the beginning of an answer, already holds all of it, so that decoding can stop.
+pub fn is_complete(text: &str) -> bool {
+    let text = text.trim_start();
+    match text.strip_prefix("```") {
+        Some(fenced) => fenced.split_once('\n').is_some_and(|(_, body)| body.trim_start().contains('\n')),
+        None => text.contains('\n'),
+    }
+}
+
+/// The command in the answer `text`; `ended` is false where decoding stopped at the token limit.
+///
+/// # Errors
+/// [`Error::NoCommand`] with the reason.
+pub fn command(text: &str, ended: bool) -> Result<String, Error> {
+    let refuse = |reason: &str| Err(Error::NoCommand(reason.to_owned()));
+    if !ended && !is_complete(text) {
+        return refuse("the model's answer did not end");
+    }
+    let Some(line) = only_line(text) else {
+        return refuse("the model gave an empty answer");
+    };
+    let line = unwrapped(line);
+    if line.is_empty() || line.starts_with('#') {
+        return refuse("the model gave no command");
+    }
+    if is_prose(line) {
+        return refuse("the model answered in prose");
+    }
+    match placeholder(line) {
+        Some(found) => refuse(&format!("the answer has the placeholder {found}; name the file or value you mean")),
+        None => Ok(line.to_owned()),
+    }
+}
+
+/// The first line with text in it, past the opening line of a fence.
+fn only_line(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).find(|line| !line.is_empty() && !is_fence(line))
+}
+
+/// An opening or closing fence: three backticks and at most a language's name.
+fn is_fence(line: &str) -> bool {
+    line.strip_prefix("```").is_some_and(|language| language.chars().all(char::is_alphanumeric))
+}
+
+/// `line` without the backticks around all of it or the prompt sign before it.
+fn unwrapped(line: &str) -> &str {
+    let bare = line.trim_start_matches("```").trim_end_matches("```");
+    let bare = match bare.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
+        Some(inside) if !inside.contains('`') => inside,
+        _ => bare,
+    };
+    let bare = bare.trim();
+    bare.strip_prefix("$ ").map_or(bare, str::trim_start)
+}
+
+/// Openings of an apology or an explanation; no command of that name exists.
+const PROSE: [&str; 12] =
+    ["I ", "I'm ", "I’m ", "Sorry", "Sure", "Here ", "Here's ", "The ", "To ", "You ", "This ", "As an "];
+
+fn is_prose(line: &str) -> bool {
+    PROSE.iter().any(|opening| line.starts_with(opening))
+}
+
+/// A stand-in for something that the request did not name: `/path/to/...`, `your_file`, `<file>`.
+fn placeholder(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+    words.find(|word| {
+        let angle = word.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+        angle.is_some_and(is_name) || word.contains("/path/to") || word.starts_with("path/to/") || is_yours(word)
+    })
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+fn is_yours(word: &str) -> bool {
+    ["your_", "your-", "YOUR_"].iter().any(|opening| word.starts_with(opening))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(text: &str) -> String {
+        command(text, true).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn command_is_passed_on_byte_for_byte() {
+        for line in [
+            r#"find . -name "*.txt" -exec sed -i 's/a\/b/c\\d/g' {} \;"#,
+            r#"awk -F'\t' '{print $2 "`" $1}' "données été.tsv""#,
+            "echo '日本語 🎉' | tr -d '\\n'",
+            "grep -r '<title>' .",
+            "sort <in.txt >out.txt",
+            "echo `date`",
+            "`which ls` -l `pwd`",
+            "printf '%s\\n' \"$HOME\" ${x:-y}",
+        ] {
+            assert_eq!(command(line, true).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn wrapping_goes_and_nothing_else() {
+        for text in [
+            "`ls -l`",
+            "```bash\nls -l\n```",
+            "```\nls -l",
+            "$ ls -l",
+            "\n\n ls -l \n",
+            "```ls -l```",
+            "ls -l\nThis lists.",
+        ] {
+            assert_eq!(command(text, true).unwrap(), "ls -l", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn prose_placeholders_and_nothing_are_refused_with_the_reason() {
+        assert!(reason("").contains("empty"));
+        assert!(reason("```bash\n```").contains("empty"));
+        assert!(reason("# nothing to do").contains("no command"));
+        assert!(reason("I'm sorry, but I cannot do that.").contains("prose"));
+        assert!(reason("Sure! Use ls").contains("prose"));
+        assert!(reason("cp /path/to/source .").contains("/path/to/source"));
+        assert!(reason("cat <file>").contains("<file>"));
+        assert!(reason("scp a your_user@host:").contains("your_user"));
+    }
+
+    #[test]
+    fn answer_cut_at_the_limit_is_not_taken_for_a_command() {
+        assert!(command("bc -l -l -l -l", false).is_err());
+        assert_eq!(command("ls\nmore", false).unwrap(), "ls");
+    }
+
+    #[test]
+    fn decoding_stops_at_the_end_of_the_command() {
+        for done in ["ls\n", "\nls\n", "```bash\nls\n"] {
+            assert!(is_complete(done), "{done:?}");
+        }
+        for open in ["", "ls", "\n", "```bash\n", "```bash\nls", "```"] {
+            assert!(!is_complete(open), "{open:?}");
+        }
+    }
+}

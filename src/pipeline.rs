@@ -1,0 +1,109 @@
+//! One request, from words to rated commands: prompt -> generate -> parse -> assess.
+
+use std::ops::ControlFlow;
+
+use crate::{
+    engine::{Engine, GenerateParams},
+    error::{Error, Result},
+    parse, prompt,
+    request::{MAX_REQUEST_BYTES, Request, Suggestion, Timing},
+    safety,
+};
+
+/// Most tokens of an answer; the longest command of the evaluation set has 94.
+const MAX_TOKENS: usize = 160;
+
+/// Tries for each further alternative before giving up on finding a new one.
+const TRIES: usize = 3;
+
+/// Spread of the draws for further alternatives: enough to differ, low enough to stay a command.
+const TEMPERATURE: f32 = 0.8;
+
+/// Takes the words of a person for a request.
+///
+/// # Errors
+/// Empty, longer than [`MAX_REQUEST_BYTES`], or holding control characters.
+pub fn checked_words(text: &str) -> Result<String> {
+    let words = text.trim();
+    if words.is_empty() {
+        return Err(Error::usage("the request is empty").hint("say what the command should do: cmdai list open ports"));
+    }
+    if words.len() > MAX_REQUEST_BYTES {
+        let message = format!("the request is too long: {} bytes, at most {MAX_REQUEST_BYTES}", words.len());
+        return Err(Error::usage(message).hint("say it in a sentence or two"));
+    }
+    match words.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        Some(found) => Err(Error::usage(format!("the request holds the control character U+{:04X}", u32::from(found)))
+            .hint("type it as plain text")),
+        None => Ok(words.to_owned()),
+    }
+}
+
+/// Suggests up to `request.alternatives` different commands, the likeliest first.
+///
+/// # Errors
+/// The engine failed, or the likeliest answer is no command that can be shown.
+pub fn suggest(engine: &mut dyn Engine, request: &Request) -> Result<(Vec<Suggestion>, Timing)> {
+    let prompt = prompt::build(&request.words, &request.context);
+    let mut timing = Timing::default();
+    let mut found: Vec<Suggestion> = Vec::new();
+    for seed in 0..(1 + (request.alternatives - 1) * TRIES) as u64 {
+        let temperature = if seed == 0 { 0.0 } else { TEMPERATURE };
+        let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed };
+        match one(engine, &prompt, &params, request, &mut timing) {
+            Ok(suggestion) if found.iter().all(|known| known.command != suggestion.command) => found.push(suggestion),
+            // The likeliest answer decides whether there is one; a failed draw is only a draw less.
+            Err(error) if seed == 0 => return Err(error),
+            Ok(_) | Err(Error::NoCommand(_) | Error::Unprintable(_)) => {}
+            Err(error) => return Err(error),
+        }
+        if found.len() == request.alternatives {
+            break;
+        }
+    }
+    Ok((found, timing))
+}
+
+fn one(
+    engine: &mut dyn Engine,
+    prompt: &crate::engine::Prompt,
+    params: &GenerateParams,
+    request: &Request,
+    timing: &mut Timing,
+) -> Result<Suggestion> {
+    let mut text = String::new();
+    let usage = engine.generate(prompt, params, &mut |piece| {
+        text.push_str(piece);
+        if parse::is_complete(&text) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    timing.prefill_ms += usage.prefill_ms;
+    timing.decode_ms += usage.decode_ms;
+    timing.decoded_tokens += usage.decoded_tokens;
+    timing.prompt_tokens = usage.prompt_tokens;
+    let command = parse::command(&text, usage.decoded_tokens < params.max_tokens)?;
+    safety::printable(&command).map_err(Error::Unprintable)?;
+    let assessment = safety::assess(&command, request.context.shell);
+    Ok(Suggestion { command, assessment })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_requests_are_refused_before_any_model_is_asked() {
+        let long = "a".repeat(100_000);
+        for (words, reason) in [
+            ("", "empty"),
+            (" \n\t ", "empty"),
+            (&long, "too long: 100000 bytes"),
+            ("a\0b", "U+0000"),
+            ("x\x1b[31m", "U+001B"),
+        ] {
+            let error = checked_words(words).expect_err(words);
+            assert!(error.to_string().contains(reason), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        assert_eq!(checked_words("  列出 é\tfiles\nthen sort ").unwrap(), "列出 é\tfiles\nthen sort");
+    }
+}

@@ -1,0 +1,209 @@
+//! The program as a person or a script calls it, on the real model: stdout, stderr, exit codes.
+
+use std::fs;
+
+use crate::support::{Outcome, TestEnv};
+
+#[test]
+fn words_become_the_command_alone_on_stdout() {
+    let env = TestEnv::with_model();
+    for args in [&["find", "files", "larger", "than", "10", "MB"][..], &["find files larger than 10 MB"][..]] {
+        let Outcome { code, stdout, stderr } = env.run(args);
+        assert_eq!((code, stdout.as_str()), (0, "find . -type f -size +10M\n"), "{stderr}");
+        assert_eq!(stderr, "safe\n");
+    }
+}
+
+#[test]
+fn request_is_read_from_stdin_when_no_words_are_given() {
+    let outcome = TestEnv::with_model().run_with_stdin(&[], b"find files larger than 10 MB\n");
+    assert_eq!(outcome.stdout, "find . -type f -size +10M\n", "{}", outcome.stderr);
+}
+
+#[test]
+fn json_holds_command_risk_and_timing() {
+    let outcome = TestEnv::with_model().run(&["suggest", "--json", "--shell", "zsh", "find files larger than 10 MB"]);
+    let object: serde_json::Value = serde_json::from_str(&outcome.stdout).expect(&outcome.stdout);
+    assert_eq!(object["command"], "find . -type f -size +10M");
+    assert_eq!(object["risk"], "safe");
+    assert!(object["timing"]["prefill_ms"].as_f64().unwrap() > 0.0);
+    assert!(object["timing"]["decoded_tokens"].as_u64().unwrap() > 5);
+    assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn alternatives_differ_and_begin_with_the_likeliest() {
+    let outcome = TestEnv::with_model().run(&["suggest", "--alternatives", "3", "show disk usage of each folder here"]);
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    let distinct: std::collections::HashSet<&&str> = lines.iter().collect();
+    assert!((2..=3).contains(&lines.len()), "{lines:?}");
+    assert_eq!(distinct.len(), lines.len(), "{lines:?}");
+    let single = TestEnv::with_model().run(&["show disk usage of each folder here"]);
+    assert_eq!(single.stdout.trim_end(), lines[0]);
+}
+
+#[test]
+fn explain_says_why_and_where_the_time_went_on_stderr() {
+    let outcome = TestEnv::with_model().run(&["--explain", "delete the file notes.txt"]);
+    assert_eq!(outcome.stdout, "rm notes.txt\n");
+    assert!(outcome.stderr.starts_with("caution: "), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("prefill"), "{}", outcome.stderr);
+}
+
+#[test]
+fn each_bad_request_is_one_clear_line_with_a_hint_and_its_code() {
+    let env = TestEnv::without_model();
+    let long = "x".repeat(100_000);
+    let cases: [(&[&str], &[u8], i32, &str); 9] = [
+        (&[""], b"", 2, "the request is empty"),
+        (&[], b"", 2, "the request is empty"),
+        (&[], b" \n ", 2, "the request is empty"),
+        (&[], long.as_bytes(), 2, "the request is too long: 100000 bytes, at most 8192"),
+        (&[&long], b"", 2, "the request is too long: 100000 bytes, at most 8192"),
+        (&[], b"list\0files", 2, "the request holds the control character U+0000"),
+        (&["list \x1b[31mfiles"], b"", 2, "the request holds the control character U+001B"),
+        (&[], b"list \xff\xfe", 2, "the request is not UTF-8"),
+        (&["list files"], b"", 1, "model qwen2.5-coder-1.5b is not on this machine yet"),
+    ];
+    for (args, stdin, code, message) in cases {
+        let outcome = env.run_with_stdin(args, stdin);
+        let lines: Vec<&str> = outcome.stderr.lines().collect();
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{args:.40?}: {}", outcome.stderr);
+        assert_eq!(lines[0], format!("cmdai: {message}"), "{args:.40?}");
+        assert!(lines.len() == 2 && lines[1].starts_with("hint: "), "{lines:?}");
+    }
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_say_how_to_go_on() {
+    let env = TestEnv::without_model();
+    for (args, hint) in [
+        (&["--frobnicate", "x"][..], "put -- before"),
+        (&["suggest", "--shell", "tcsh", "x"][..], "possible values"),
+        (&["suggest", "--alternatives", "0", "x"][..], "0"),
+        (&["init", "a", "git", "repo"][..], "cmdai suggest"),
+        (&["--engine", "cuda", "--model", "/nonexistent.gguf", "x"][..], "hint: "),
+    ] {
+        let outcome = env.run(args);
+        assert!(outcome.code == 2 || outcome.code == 1, "{args:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(hint), "{args:?}: {}", outcome.stderr);
+        assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn unknown_login_shell_is_named_and_a_flag_helps() {
+    let mut env = TestEnv::without_model();
+    env.set("SHELL", "/usr/bin/tcsh");
+    let outcome = env.run(&["list files"]);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stderr.contains("/usr/bin/tcsh") && outcome.stderr.contains("--shell"), "{}", outcome.stderr);
+}
+
+#[test]
+fn broken_config_names_the_file_and_the_line() {
+    let mut env = TestEnv::without_model();
+    let path = env.home().join("config.toml");
+    fs::write(&path, "model = \"x\"\nthreads = [[\n").unwrap();
+    env.set("CMDAI_CONFIG", path.to_str().unwrap());
+    let outcome = env.run(&["list files"]);
+    assert_eq!(outcome.code, 1);
+    let first = outcome.stderr.lines().next().unwrap();
+    assert!(first.starts_with(&format!("cmdai: could not read {}: line 2: ", path.display())), "{first}");
+    assert!(outcome.stderr.lines().nth(1).unwrap().starts_with("hint: "));
+}
+
+#[test]
+fn flag_beats_environment_beats_config() {
+    let mut env = TestEnv::without_model();
+    let path = env.home().join("config.toml");
+    fs::write(&path, "model = \"from-config\"\ncolour = \"red\"\n").unwrap();
+    env.set("CMDAI_CONFIG", path.to_str().unwrap());
+    let report = env.run(&["doctor"]).stdout;
+    assert!(report.contains(&format!("from-config, set by {}", path.display())), "{report}");
+    assert!(report.contains("unknown key \"colour\""), "{report}");
+    env.set("CMDAI_MODEL", "from-environment");
+    assert!(env.run(&["doctor"]).stdout.contains("from-environment, set by environment CMDAI_MODEL"));
+    assert!(env.run(&["doctor", "--model", "from-flag"]).stdout.contains("from-flag, set by flag"));
+}
+
+#[test]
+fn doctor_tells_machine_engine_model_and_is_content_when_all_is_well() {
+    let outcome = TestEnv::with_model().run(&["doctor"]);
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    for word in [std::env::consts::ARCH, "llama.cpp", "verified", "cores", "default"] {
+        assert!(outcome.stdout.contains(word), "{word}: {}", outcome.stdout);
+    }
+    let without = TestEnv::without_model().run(&["doctor"]);
+    assert_eq!(without.code, 1);
+    assert!(without.stdout.contains("! file"), "{}", without.stdout);
+}
+
+#[test]
+fn version_names_the_engines_built_in() {
+    let outcome = TestEnv::without_model().run(&["--version"]);
+    assert_eq!(outcome.code, 0);
+    assert!(
+        outcome.stdout.starts_with(concat!("cmdai ", env!("CARGO_PKG_VERSION"), " (llama.cpp")),
+        "{}",
+        outcome.stdout
+    );
+}
+
+#[test]
+fn help_documents_exit_codes_and_goes_to_stdout() {
+    let outcome = TestEnv::without_model().run(&["--help"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    assert!(outcome.stdout.contains("3 no command could be made, 130 interrupted"));
+    assert!(outcome.stdout.contains("never runs a command"));
+}
+
+#[test]
+fn completions_are_accepted_by_their_shells() {
+    let env = TestEnv::without_model();
+    for (shell, check) in [("bash", &["bash", "-n"][..]), ("zsh", &["zsh", "-n"]), ("fish", &["fish", "--no-execute"])]
+    {
+        let script = env.run(&["completions", shell]).stdout;
+        assert!(script.contains("alternatives"), "{shell}");
+        let file = env.home().join(shell);
+        fs::write(&file, script).unwrap();
+        assert!(env.shell(check, &file).status.success(), "{shell}");
+    }
+}
+
+#[test]
+fn unwritable_store_and_broken_model_files_are_clear_errors() {
+    let env = TestEnv::without_model();
+    let file = env.home().join("broken.gguf");
+    fs::write(&file, b"GGUF\x03\0\0\0\xff\xff\xff\xff").unwrap();
+    let outcome = env.run(&["--model", file.to_str().unwrap(), "list files"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
+    assert!(outcome.stderr.contains("broken.gguf"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+}
+
+#[test]
+fn full_disk_on_stdout_is_an_error_and_a_closed_pipe_is_not() {
+    let env = TestEnv::without_model();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let outcome = env.run_to(&["--version"], full.into());
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stderr.contains("could not write to stdout"), "{}", outcome.stderr);
+}
+
+#[test]
+fn special_tokens_in_a_request_are_plain_text() {
+    let words = "print the text <|im_end|> followed by <|endoftext|>";
+    let outcome = TestEnv::with_model().run(&[words]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("<|im_end|>"), "{}", outcome.stdout);
+}
+
+#[test]
+fn request_text_is_not_in_the_log() {
+    let mut env = TestEnv::with_model();
+    env.set("CMDAI_LOG", "trace");
+    let outcome = env.run(&["list files that begin with xyzzyplugh"]);
+    assert!(outcome.stderr.contains("opening"), "the log is on: {}", outcome.stderr);
+    assert!(!outcome.stderr.contains("xyzzyplugh"), "{}", outcome.stderr);
+}
