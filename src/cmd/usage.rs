@@ -5,20 +5,26 @@ use std::{
     process::ExitCode,
 };
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Prints help to stdout (exit 0) or the usage error to stderr (exit 2).
 pub fn explain(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return ExitCode::SUCCESS,
-        ErrorKind::UnknownArgument => hint("put -- before words that begin with a dash, or quote the request"),
-        ErrorKind::InvalidValue | ErrorKind::InvalidSubcommand => {
+        ErrorKind::UnknownArgument if names_a_flag(error) => {
+            hint("put -- before words that begin with a dash, or quote the request");
+        }
+        ErrorKind::UnknownArgument | ErrorKind::InvalidValue | ErrorKind::InvalidSubcommand => {
             hint("if this was a request that begins with a command's name: cmdai suggest WORDS");
         }
         _ => {}
     }
     ExitCode::from(2)
+}
+
+fn names_a_flag(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(argument)) if argument.starts_with('-'))
 }
 
 fn hint(text: &str) {

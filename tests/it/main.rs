@@ -5,6 +5,7 @@ mod cli;
 mod engine;
 mod gguf;
 mod gguf_builder;
+mod layers;
 mod llama;
 mod support;
 mod tokenizer;
