@@ -2,6 +2,7 @@
 
 mod allocation;
 mod gguf;
+mod gguf_broken;
 mod gguf_builder;
 mod support;
 mod tokenizer;
