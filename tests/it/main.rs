@@ -4,6 +4,7 @@ mod allocation;
 mod cli;
 mod engine;
 mod gguf;
+mod gguf_broken;
 mod gguf_builder;
 mod layers;
 mod llama;

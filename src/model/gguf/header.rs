@@ -11,7 +11,9 @@ use super::{
 };
 
 const MAX_COUNT: u64 = 65_536;
-const MAX_KEY: usize = 256;
+const MAX_KEY: usize = 128;
+/// Bytes of the smallest entry: a key of one byte, a type, a value of one byte.
+const MIN_ENTRY: usize = 8 + 1 + 4 + 1;
 /// `GGML_MAX_NAME` is 64 with the closing zero.
 const MAX_TENSOR_NAME: usize = 63;
 const DEFAULT_ALIGNMENT: u32 = 32;
@@ -62,7 +64,7 @@ fn count(reader: &mut Reader<'_>, what: &str) -> Checked<u64> {
 }
 
 fn read_entries(reader: &mut Reader<'_>, count: u64) -> Checked<Entries> {
-    let mut entries = Entries::new();
+    let mut entries = Entries::with_capacity(reader.remaining().div_euclid(MIN_ENTRY).min(count as usize));
     for _ in 0..count {
         let key = reader.name(MAX_KEY, "key")?;
         let value = Value::read(reader, key)?;

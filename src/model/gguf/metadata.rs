@@ -88,7 +88,7 @@ impl Value {
         let (start, count) = (reader.position(), count as usize);
         match kind.size() {
             Some(size) => reader.take(count * size, "array").map(drop)?,
-            None => (0..count).try_for_each(|_| reader.string("string array").map(drop))?,
+            None => reader.skip_strings(count)?,
         }
         Ok(Self::Array { kind, count, bytes: start..reader.position() })
     }

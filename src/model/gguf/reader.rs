@@ -57,6 +57,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Walks over the strings of an array; a model has 300,000 of them, so the way without an error is kept short.
+    pub(super) fn skip_strings(&mut self, count: usize) -> Checked<()> {
+        let mut rest = &self.data[self.at..self.at + self.remaining()];
+        let total = rest.len();
+        for _ in 0..count {
+            let after = rest.split_first_chunk().and_then(|(length, rest)| {
+                let length = u64::from_le_bytes(*length) as usize;
+                rest.get(length..).filter(|_| length <= MAX_STRING)
+            });
+            let Some(after) = after else {
+                self.at += total - rest.len();
+                return self.string("string array").map(drop);
+            };
+            rest = after;
+        }
+        self.at += total - rest.len();
+        Ok(())
+    }
+
     /// A name, of a key or a tensor: short UTF-8.
     pub(super) fn name(&mut self, max: usize, what: &str) -> Checked<&'a str> {
         let bytes = self.string(what)?;

@@ -9,7 +9,7 @@ use super::{
     vocabulary::{Kind, MAX_TEXT, Vocabulary},
 };
 
-const MAX_MERGES: usize = 1 << 20;
+const MAX_MERGES: usize = 1 << 19;
 
 /// The ranks of all merges. A merge is known by the token that it makes and where it cuts that token's text, so that
 /// one look-up of the joined text answers for the pair.

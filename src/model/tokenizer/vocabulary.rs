@@ -10,8 +10,10 @@ use crate::{
 
 use super::alphabet;
 
-/// Four times the largest vocabulary in use.
-const MAX_TOKENS: usize = 1 << 20;
+/// As many as a slot can number. Gemma's 262,144 is the largest vocabulary in use, and not of this kind.
+const MAX_TOKENS: usize = (1 << TOKEN_BITS) - 1;
+const TOKEN_BITS: u32 = 18;
+const TOKEN_MASK: u32 = (1 << TOKEN_BITS) - 1;
 /// Longest token text; Qwen2's longest is 256 bytes. It bounds what one look-up can cost.
 pub(super) const MAX_TEXT: usize = 1024;
 /// The table is at most 5/8 full, where runs stay far below this; a file made to collide is refused.
@@ -45,8 +47,9 @@ pub(super) struct Vocabulary {
     /// Where each text starts in `texts`, and at the end where the last one stops.
     starts: Vec<u32>,
     kinds: Vec<Kind>,
-    /// Open addressing: the upper half of the text's hash, then the token plus one; 0 is free.
-    slots: Vec<u64>,
+    /// Open addressing: 14 bits of the text's hash, which spare a look at the text, over the token plus one; 0 is
+    /// free. In 64 bits a slot the table would not fit a second-level cache.
+    slots: Vec<u32>,
 }
 
 impl Vocabulary {
@@ -101,7 +104,7 @@ impl Vocabulary {
         }
         match self.slot(text)? {
             Ok(earlier) => return Err(format!("tokens {earlier} and {token} have the same text")),
-            Err(free) => self.slots[free] = hash(text) >> 32 << 32 | u64::from(token + 1),
+            Err(free) => self.slots[free] = mark(hash(text)) | (token + 1),
         }
         self.texts.extend_from_slice(text);
         self.starts.push(self.texts.len() as u32);
@@ -119,13 +122,18 @@ impl Vocabulary {
             if slot == 0 {
                 return Ok(Err(index));
             }
-            let token = slot as u32 - 1;
-            if slot >> 32 == hash >> 32 && self.text(token) == Some(text) {
+            let token = (slot & TOKEN_MASK) - 1;
+            if slot & !TOKEN_MASK == mark(hash) && self.text(token) == Some(text) {
                 return Ok(Ok(token));
             }
         }
         Err("token texts collide in the hash table".into())
     }
+}
+
+/// The bits of the hash that stand in a slot; others choose the slot.
+fn mark(hash: u64) -> u32 {
+    (hash >> 32) as u32 & !TOKEN_MASK
 }
 
 /// Multiply and fold, eight bytes at a time. The odd constant is 2^64 divided by the golden ratio.
@@ -137,8 +145,15 @@ fn hash(text: &[u8]) -> u64 {
     };
     let (words, rest) = text.as_chunks::<8>();
     let hash = words.iter().fold(text.len() as u64 ^ FACTOR, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let last = rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
-    mix(mix(hash, last), FACTOR)
+    mix(mix(hash, last_word(rest)), FACTOR)
+}
+
+/// Up to seven bytes as one number. The reads overlap instead of going byte by byte; the length is hashed already.
+fn last_word(bytes: &[u8]) -> u64 {
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)),
+        _ => bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    }
 }
 
 #[cfg(test)]
