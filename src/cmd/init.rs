@@ -1,3 +1,0 @@
-pub fn run(_: &crate::cli::InitArgs) -> crate::error::Result<()> {
-    todo!()
-}
