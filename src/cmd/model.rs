@@ -115,7 +115,6 @@ impl Bar {
     fn new(spec: &ModelSpec) -> Self {
         let bar = ProgressBar::no_length();
         let template = "{msg} [{bar:24}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
-        // The template is a constant, and was drawn in a test: falling back to the default bar loses nothing.
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("=> "));
         bar.set_message(spec.name.clone());

@@ -156,8 +156,12 @@ fn parse_path(text: &str) -> Result<Origin> {
     if text.len() > MAX_PATH {
         return Err(refused(text, "the path is too long"));
     }
+    // A colon would leave it open whether a repository was meant.
+    if text.contains(':') {
+        return Err(refused(text, "a path may not hold a colon").hint("give the file a name: cmdai model add FILE"));
+    }
     if !text.ends_with(".gguf") || text.ends_with("/.gguf") {
-        return Err(refused(text, "a path must end in .gguf").hint("give a file another name: cmdai model add FILE"));
+        return Err(refused(text, "a path must end in .gguf").hint("give the file a name: cmdai model add FILE"));
     }
     Ok(Origin::Path(Path::new(text).to_owned()))
 }
