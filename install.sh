@@ -131,8 +131,8 @@ find_home() {
     '') fail 'HOME is not set, so there is no place to install to; set it to your home directory' ;;
     *) fail "HOME is not an absolute path: $HOME" ;;
     esac
-    case ${prefix:=$HOME/.local} in
     # shellcheck disable=SC2088 # a tilde that the shell has left alone, as in --prefix=~/x
+    case ${prefix:=$HOME/.local} in
     '~' | '~/'*) prefix=$HOME${prefix#'~'} ;;
     /*) ;;
     *) prefix=$PWD/$prefix ;;
@@ -655,11 +655,13 @@ remove_build() {
 }
 
 remove_models() {
+    kept_models=no
     [ -z "${CMDAI_MODELS_DIR:-}" ] || say "Kept the models in $CMDAI_MODELS_DIR"
     [ -n "$(ls -A -- "$data_dir/models" 2>/dev/null)" ] || return 0
     if [ "$purge" = yes ] || ask "Delete the models in $data_dir/models?" no; then
         rm -rf -- "$data_dir/models" || problem "could not delete $data_dir/models"
     else
+        kept_models=yes
         say "Kept the models in $data_dir/models; --uninstall --purge deletes them"
     fi
 }
@@ -667,7 +669,9 @@ remove_models() {
 # Longest paths first, so that a directory comes after what lies in it.
 remove_record() {
     remembered directory | awk '{ print length($0), $0 }' | sort -rn | cut -d ' ' -f 2- >"$work/directories"
-    rm -f -- "$record" || fail "could not delete $record"
+    # Models that stay keep the directories above them, for the --uninstall --purge that may follow.
+    [ "$kept_models" = no ] || sed 's/^/directory /' "$work/directories" >"$work/record"
+    if [ -s "$work/record" ]; then write_through "$work/record" "$record"; else rm -f -- "$record"; fi
     while IFS= read -r directory; do
         rmdir -- "$directory" 2>/dev/null || :
     done <"$work/directories"
