@@ -152,7 +152,9 @@ find_home() {
 build_dir() {
     settings=${settings:-$(build_env)}
     key=$(printf '%s\n' "$settings" | sed -n 's/^export CMDAI_BUILD_KEY=//p')
-    printf '%s\n' "${CMDAI_BUILD_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/cmdai/build}/$key"
+    build_root=${CMDAI_BUILD_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/cmdai/build}
+    case $build_root in /*) ;; *) build_root=$PWD/$build_root ;; esac
+    printf '%s\n' "$build_root/$key"
 }
 
 # --- build settings: ggml picks its instructions when it is built, and a plain cargo build takes AVX2 for granted
@@ -490,6 +492,7 @@ cannot_change() {
     if [ -h "$1" ] && [ ! -e "$1" ]; then reason='it is a link to nothing'
     elif [ -e "$1" ] && [ ! -f "$1" ]; then reason='it is not a file'
     elif [ -e "$1" ] && [ ! -w "$1" ]; then reason='it is read-only'
+    elif [ -e "$1" ] && [ ! -r "$1" ]; then reason='it is not readable'
     elif [ "$block" = damaged ]; then reason="its lines $BEGIN_MARK and $END_MARK do not pair up"
     fi
     [ -n "$reason" ] && problem "could not change $1: $reason"
@@ -553,17 +556,17 @@ lacks_newline() { [ -n "$(tail -c 1 -- "$1")" ]; }
 new_text() {
     find_block "$2"
     if [ "$block" = found ]; then
-        text_before "$2"
+        text_before "$2" || return 1
         for note in "$NOTE_MADE" "$NOTE_NO_NEWLINE"; do block_says "$2" "$note" && break; note=''; done
         print_block "$1" "$note"
         text_after "$2"
     elif [ ! -e "$2" ]; then
         print_block "$1" "$NOTE_MADE"
     elif lacks_newline "$2"; then
-        cat -- "$2" && echo
+        { cat -- "$2" && echo; } || return 1
         print_block "$1" "$NOTE_NO_NEWLINE"
     else
-        cat -- "$2"
+        cat -- "$2" || return 1
         print_block "$1" ''
     fi
 }
@@ -579,15 +582,16 @@ set_block() {
     make_directory "$(dirname -- "$2")"
     [ "$block" = found ] || [ ! -e "$2" ] || back_up "$2"
     remember rc "$2"
-    write_through "$work/text" "$2"
-    say "Added cmdai to $2"
+    if write_through "$work/text" "$2"; then say "Added cmdai to $2"; else manual_step "$1" "$2"; fi
 }
 
-# Writes into the file itself, so that links, owner and mode stay.
+# Writes into the file itself, so that links, owner and mode stay; on a full disk the old text goes back.
 write_through() {
+    rm -f -- "$work/old"
+    [ ! -e "$2" ] || cp -- "$2" "$work/old" || fail "could not save $2 before changing it"
     { cat -- "$1" >"$2"; } 2>/dev/null && cmp -s -- "$1" "$2" && return 0
+    if [ -e "$work/old" ]; then { cat -- "$work/old" >"$2"; } 2>/dev/null; else rm -f -- "$2"; fi
     problem "could not write $2"
-    [ ! -e "$(backup_of "$2")" ] || say "hint: it was saved as $(backup_of "$2")"
     return 1
 }
 
@@ -611,7 +615,7 @@ remove_block() {
     find_block "$1"
     [ "$block" != none ] || return 0
     ! cannot_change "$1" || return 0
-    { text_before "$1" && text_after "$1"; } >"$work/text"
+    { text_before "$1" && text_after "$1"; } >"$work/text" || fail "could not copy $1"
     if block_says "$1" "$NOTE_NO_NEWLINE" && [ -z "$(text_after "$1")" ]; then
         head -c "$(($(wc -c <"$work/text") - 1))" -- "$work/text" >"$work/shorter" && mv -- "$work/shorter" "$work/text"
     fi
