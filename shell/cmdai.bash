@@ -114,7 +114,7 @@ __cmdai_answer() {
 __cmdai_enter() {
   builtin bind -m "$1" '"\C-x\C-_C0\a": ""'
   if [[ $READLINE_LINE == '# '*[![:space:]]* && $READLINE_LINE != *$'\n'* && $__cmdai_at == 1 ]] &&
-    builtin shopt -q promptvars && ! builtin read -r -t 0 </dev/tty; then
+    builtin shopt -q promptvars && { ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) || ! builtin read -r -t 0 </dev/tty; }; then
     __cmdai_suggest
   else
     [[ ${PROMPT_COMMAND[*]-}${precmd_functions[*]-} == *__cmdai_mark* ]] || __cmdai_hook # a later rc line dropped it

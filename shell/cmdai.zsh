@@ -58,6 +58,7 @@ function __cmdai_ask() {
   done
   exec {fd}<&-
   (( stop || state == 0 )) && [[ $pid == <2-> ]] && kill -TERM $pid 2>/dev/null
+  while read -t 0 -k 1 key 2>/dev/null; do :; done # an Enter typed meanwhile must not run what nobody has read
   zle -R -c
   rest=${answer#*$'\n'}
   if (( stop )); then
@@ -76,7 +77,6 @@ function __cmdai_say() { [[ -z $1 ]] || zle -M -- "cmdai: ${(V)1[1,500]}" }
 
 function cmdai-suggest() {
   local -a reply
-  local key
   if [[ $CONTEXT != start ]]; then zle send-break; return 0; fi
   # The menu's keymap exists only once a menu was shown, so Ctrl-G becomes "abort" in it here, the first time.
   if [[ -z $__cmdai_menu ]] && bindkey -M menuselect '^G' send-break 2>/dev/null; then
@@ -95,11 +95,9 @@ function cmdai-suggest() {
     BUFFER=$reply[3]
     CURSOR=$#BUFFER
     __cmdai_say "$reply[2]"
-    zle -R # shown first, then keys typed meanwhile are dropped: an Enter must not run what nobody has read
   elif [[ $reply[1] != 130 ]]; then
     __cmdai_say "${reply[3]:-no reason was given}"
   fi
-  while read -t 0 -k 1 key 2>/dev/null; do :; done
   return 0
 }
 
