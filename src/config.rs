@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{
     cli::EngineArgs,
-    error::{Context, Error, Result},
+    error::{Error, Result},
     model::store,
 };
 
@@ -194,14 +194,6 @@ pub fn login_shell() -> Result<crate::request::Shell> {
     let path = variable("SHELL").unwrap_or_default();
     crate::request::Shell::from_path(&path)
         .ok_or_else(|| Error::usage(format!("could not tell your shell: SHELL is {path:?}")).hint("add --shell bash"))
-}
-
-/// The path of this program, as the init script calls it.
-///
-/// # Errors
-/// The system does not tell.
-pub fn own_path() -> Result<PathBuf> {
-    env::current_exe().context(|| "could not tell the path of this program")
 }
 
 /// A variable's value, if it is set, not empty and UTF-8.

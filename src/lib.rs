@@ -17,3 +17,4 @@ pub mod platform;
 pub mod prompt;
 pub mod request;
 pub mod safety;
+pub mod shell;

@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::json;
 
+use super::widget::Answer;
 use crate::{
     cli::{EngineArgs, SuggestArgs},
     config::{self, Config},
@@ -56,18 +57,23 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     super::print(&suggestions.iter().map(|suggestion| format!("{}\n", suggestion.command)).collect::<String>())
 }
 
-/// The command for `words`, for a widget: no question is asked, nothing is printed.
+/// The command for `words`, for a widget: no question is asked, nothing is printed. Its note is the risk, where there
+/// is any.
 ///
 /// # Errors
 /// As [`run`].
-pub fn answer(words: &str, shell: Shell) -> Result<Suggestion> {
+pub fn answer(words: &str, shell: Shell) -> Result<Answer> {
     let words = pipeline::checked_words(words)?;
     let config = Config::load(&EngineArgs::default())?;
     let mut engine = open(&config, &|spec| Err(Error::NoModel { name: spec.name.clone() }))?;
     let request = Request { words, context: Context::capture(shell), alternatives: 1 };
     let (suggestions, _) = pipeline::suggest(engine.model.as_mut(), &request)?;
     std::mem::forget(engine);
-    suggestions.into_iter().next().ok_or_else(|| Error::NoCommand("the model gave an empty answer".into()))
+    let Some(suggestion) = suggestions.into_iter().next() else {
+        return Err(Error::NoCommand("the model gave an empty answer".into()));
+    };
+    let note = if suggestion.assessment.risk == Risk::Safe { String::new() } else { risk_line(&suggestion) };
+    Ok(Answer { command: suggestion.command, note })
 }
 
 struct Opened {

@@ -9,6 +9,8 @@ mod gguf_builder;
 mod hub;
 mod layers;
 mod llama;
+mod pty;
+mod pty_all;
 mod store;
 mod support;
 mod tokenizer;

