@@ -11,6 +11,7 @@ mod layers;
 mod llama;
 mod pty;
 mod pty_all;
+mod pty_real;
 mod store;
 mod support;
 mod tokenizer;
