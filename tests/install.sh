@@ -407,6 +407,31 @@ SH
     grep -q '^apt-get install.* cmake$' "$case_dir/apt.log" || fails "apt.log: $(<"$case_dir/apt.log")"
 }
 
+on_a_mac_the_login_file_that_bash_reads_gets_the_block() {
+    stand_in "$case_dir/bin" xcode-select <<<'#!/bin/sh'
+    path=$case_dir/bin:$tools:$scratch/linux:$PATH
+    settings=(FAKE_SYSTEM=Darwin FAKE_MACHINE=arm64)
+    echo a=1 >"$home/.profile"
+    local before
+    before=$(tree "$home")
+    install --yes --no-model
+    expect_status 0
+    grep -q '^# >>> cmdai >>>$' "$home/.profile" || fails 'no block in .profile'
+    expect_no_file "$home/.bash_profile"
+    expect_same '' "$(env -i HOME="$home" dash -ic '. ~/.profile' 2>&1)" '.profile read by sh'
+    install --uninstall --yes
+    expect_same "$before" "$(tree "$home")" 'the home tree differs'
+}
+
+a_mac_without_apples_tools_is_told() {
+    stand_in "$case_dir/bin" xcode-select <<<$'#!/bin/sh\nexit 2'
+    path=$case_dir/bin:$tools:$scratch/linux:$PATH
+    settings=(FAKE_SYSTEM=Darwin FAKE_MACHINE=arm64)
+    install --yes
+    expect_status 1
+    expect_output 'hint: xcode-select --install'
+}
+
 an_old_rust_is_refused() {
     settings=('FAKE_CARGO_VERSION=cargo 1.87.9 (abc 2025-05-05)')
     install --yes
