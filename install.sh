@@ -166,7 +166,7 @@ build_env() {
     Linux-arm64) env_lines="export GGML_CPU_ARM_ARCH=$(arm_architecture)" ;;
     *) env_lines='' ;;
     esac
-    key=$machine-$(printf '%s' "$env_lines" | cksum | awk '{ printf "%08x", $1 }')
+    key=$machine${env_lines:+-$(printf '%s' "$env_lines" | cksum | awk '{ printf "%08x", $1 }')}
     libclang_setting
     [ -z "$env_lines" ] || printf '%s\n' "$env_lines"
     printf 'export CMDAI_BUILD_KEY=%s\n' "$key"

@@ -418,7 +418,7 @@ on_a_mac_the_login_file_that_bash_reads_gets_the_block() {
     expect_status 0
     grep -q '^# >>> cmdai >>>$' "$home/.profile" || fails 'no block in .profile'
     expect_no_file "$home/.bash_profile"
-    expect_same '' "$(env -i HOME="$home" dash -ic '. ~/.profile' 2>&1)" '.profile read by sh'
+    expect_same '' "$(env -i HOME="$home" dash -ic '. ~/.profile' 2>/dev/null)" '.profile read by sh'
     install --uninstall --yes
     expect_same "$before" "$(tree "$home")" 'the home tree differs'
 }
