@@ -166,7 +166,7 @@ build_env() {
     Linux-arm64) env_lines="export GGML_CPU_ARM_ARCH=$(arm_architecture)" ;;
     *) env_lines='' ;;
     esac
-    key=$machine-$(printf '%s' "$env_lines" | cksum | awk '{ printf "%08x", $1 }')
+    key=$machine${env_lines:+-$(printf '%s' "$env_lines" | cksum | awk '{ printf "%08x", $1 }')}
     libclang_setting
     [ -z "$env_lines" ] || printf '%s\n' "$env_lines"
     printf 'export CMDAI_BUILD_KEY=%s\n' "$key"
@@ -289,6 +289,7 @@ find_missing() {
     find_libclang >/dev/null || lacks libclang libclang
     if ! has cargo; then
         missing_rust="cargo (Rust $RUST_MINIMUM or newer)"
+        has curl || lacks curl curl
     elif ! rust_is_new_enough; then
         missing_rust="Rust $RUST_MINIMUM or newer (found $(cargo --version 2>&1 | head -n 1))"
     fi
@@ -363,7 +364,7 @@ apt_install() {
     say "Installing Debian packages:$packages"
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086 # the names are words
-    { apt-get update -qq && apt-get install -y -qq $packages; } >&2 ||
+    { apt-get update -qq && apt-get install -y -qq $packages; } >/dev/null ||
         fail "could not install the Debian packages$packages"
 }
 
@@ -373,7 +374,8 @@ build() {
     settings=$(build_env)
     target_dir=$(build_dir)
     say "Building cmdai in $target_dir (the first time takes some minutes)"
-    make_directory "$target_dir"
+    # Not the directory itself: cargo puts a CACHEDIR.TAG only into one that it makes.
+    make_directory "$(dirname -- "$target_dir")"
     eval "$settings"
     unset CARGO_BUILD_TARGET
     (cd -- "$source_dir" && CARGO_TARGET_DIR=$target_dir cargo build --release --locked >&2) ||

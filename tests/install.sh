@@ -27,7 +27,7 @@ make_stand_ins() {
 [ "$1" != --version ] || { echo "${FAKE_CARGO_VERSION:-cargo 1.95.0 (f2d3ce0bd 2026-03-21)}"; exit; }
 echo "cargo $* in $PWD, AVX2 ${GGML_AVX2-unset}, key ${CMDAI_BUILD_KEY-unset}" >>"$HOME/../cargo.log"
 [ -z "${FAKE_CARGO_FAILS:-}" ] || exit 101
-mkdir -p "$CARGO_TARGET_DIR/release" && : >"$CARGO_TARGET_DIR/CACHEDIR.TAG"
+[ -d "$CARGO_TARGET_DIR" ] || { mkdir -p "$CARGO_TARGET_DIR/release" && : >"$CARGO_TARGET_DIR/CACHEDIR.TAG"; }
 { cat "$(dirname "$0")/fake-cmdai" && echo "# ${FAKE_VERSION-}"; } >"$CARGO_TARGET_DIR/release/cmdai"
 chmod 755 "$CARGO_TARGET_DIR/release/cmdai"
 SH
@@ -379,13 +379,13 @@ missing_tools_are_named_with_the_command_to_get_them() {
     stand_in "$bare" apt-get <<<'#!/bin/sh'
     path=$bare install
     expect_status 1
-    expect_output 'missing: a C++ compiler, make, cmake'
-    expect_output 'apt-get install build-essential cmake        (as root)'
+    expect_output 'missing: a C++ compiler, make, cmake, curl'
+    expect_output 'apt-get install build-essential cmake curl        (as root)'
     expect_output "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
     expect_same '' "$(ls -A "$home")" 'made in the home'
     rm "$bare/apt-get" && stand_in "$bare" dnf <<<'#!/bin/sh'
     path=$bare install
-    expect_output 'dnf install gcc-c++ make cmake '
+    expect_output 'dnf install gcc-c++ make cmake curl '
 }
 
 on_debian_as_root_yes_installs_the_packages() {
@@ -405,6 +405,31 @@ SH
     path=$case_dir/bin install --yes --no-rc
     expect_status 0
     grep -q '^apt-get install.* cmake$' "$case_dir/apt.log" || fails "apt.log: $(<"$case_dir/apt.log")"
+}
+
+on_a_mac_the_login_file_that_bash_reads_gets_the_block() {
+    stand_in "$case_dir/bin" xcode-select <<<'#!/bin/sh'
+    path=$case_dir/bin:$tools:$scratch/linux:$PATH
+    settings=(FAKE_SYSTEM=Darwin FAKE_MACHINE=arm64)
+    echo a=1 >"$home/.profile"
+    local before
+    before=$(tree "$home")
+    install --yes --no-model
+    expect_status 0
+    grep -q '^# >>> cmdai >>>$' "$home/.profile" || fails 'no block in .profile'
+    expect_no_file "$home/.bash_profile"
+    expect_same '' "$(env -i HOME="$home" dash -ic '. ~/.profile' 2>/dev/null)" '.profile read by sh'
+    install --uninstall --yes
+    expect_same "$before" "$(tree "$home")" 'the home tree differs'
+}
+
+a_mac_without_apples_tools_is_told() {
+    stand_in "$case_dir/bin" xcode-select <<<$'#!/bin/sh\nexit 2'
+    path=$case_dir/bin:$tools:$scratch/linux:$PATH
+    settings=(FAKE_SYSTEM=Darwin FAKE_MACHINE=arm64)
+    install --yes
+    expect_status 1
+    expect_output 'hint: xcode-select --install'
 }
 
 an_old_rust_is_refused() {
