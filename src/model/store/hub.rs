@@ -169,7 +169,9 @@ impl Hub {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
         let answer = timeout(self.patience.stall, request.send()).await;
-        answer.map_err(|_| Fault::stalled(self.patience.stall))?.map_err(|cause| Fault::unsent(cause, host(url)))
+        answer
+            .map_err(|_| Fault::mute(self.patience.stall, host(url)))?
+            .map_err(|cause| Fault::unsent(cause, host(url)))
     }
 }
 

