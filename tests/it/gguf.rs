@@ -199,7 +199,8 @@ fn a_claim_allocates_nothing_before_it_is_checked() {
     ];
     for bytes in claims {
         let (result, peak) = peak(|| open(bytes).map(|_| ()));
-        assert!(result.is_err() && peak < 64 << 10, "{peak} bytes, {result:?}");
+        // A table of keys is sized by what the 24 KiB of the file can hold of them.
+        assert!(result.is_err() && peak < 256 << 10, "{peak} bytes, {result:?}");
     }
 }
 

@@ -118,6 +118,11 @@ fn broken_layouts() -> Vec<Row> {
             key("x", ARRAY, array(STRING, 1, &(1_u64 << 33).to_le_bytes())),
             "header ends early in string array (wanted 8589934592 bytes",
         ),
+        (
+            "array's string over 1 MiB",
+            key("x", ARRAY, strings(&["a".repeat((1 << 20) + 1)])),
+            "string array is 1048577 bytes long (at most 1048576)",
+        ),
         ("alignment 0", number("general.alignment", 0), "alignment is 0 (a power of two from 8 to 4096 wanted)"),
         ("alignment 4", number("general.alignment", 4), "alignment is 4 ("),
         ("alignment 48", number("general.alignment", 48), "alignment is 48 ("),

@@ -145,22 +145,22 @@ fn control_tokens_have_no_piece_and_tokens_past_the_end_none_at_all() {
 #[test]
 fn long_runs_do_not_blow_up() {
     let cases = ["a", " ", "é", "世", "=", "\n", "0", "ab", "😀", "\u{301}", "'s", "世界"];
-    // The same text ten times as long may take ten times as long, with the logarithm and noise on top.
+    // 32 times the text takes some 45 times as long; a quadratic step would make it 1,024. The rest is for a busy machine.
     for case in cases {
-        let short = time(&case.repeat(8_192 / case.len()));
-        let long = time(&case.repeat(81_920 / case.len()));
-        assert!(long < 40.0 * short.max(0.2), "{case:?}: {short} ms, ten times as long: {long} ms");
+        let short = time(&case.repeat(1_024 / case.len()));
+        let long = time(&case.repeat(32_768 / case.len()));
+        assert!(long < 400.0 * short.max(0.02), "{case:?}: {short} ms, 32 times as long: {long} ms");
     }
 }
 
-/// The best of five, in milliseconds.
+/// The best of three, in milliseconds.
 fn time(text: &str) -> f64 {
     let once = |_| {
         let start = Instant::now();
         assert!(!encode(&QWEN, text).is_empty());
         start.elapsed().as_secs_f64() * 1e3
     };
-    (0..5).map(once).fold(f64::INFINITY, f64::min)
+    (0..3).map(once).fold(f64::INFINITY, f64::min)
 }
 
 #[test]
