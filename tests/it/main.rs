@@ -2,4 +2,7 @@
 
 mod pty;
 mod pty_all;
+mod pty_bash;
+mod pty_fish;
+mod pty_zsh;
 mod support;
