@@ -34,7 +34,8 @@ __cmdai_deceptive() {
 __cmdai_keys() {
   local key
   keys=''
-  while IFS= builtin read -rs -n 1 -d '' -t 0.001 -u "$tty" key; do keys+=$key; done
+  # A short timeout alone can fire when the key is already taken, and lose it.
+  while builtin read -t 0 -u "$tty" && IFS= builtin read -rs -n 1 -d '' -t 1 -u "$tty" key; do keys+=$key; done
 }
 
 # Fills `answer` from the core for the request $1; stop=1 if the person cancelled.
@@ -62,8 +63,8 @@ __cmdai_ask() {
   done
   exec {fd}<&-
   if [[ $stop ]] || ((state == 0)); then builtin kill -TERM "$pid"; fi
-  ((waited < 5)) || [[ ${TERM-} == dumb ]] || builtin printf '\r\e[K' >&"$tty"
   __cmdai_keys # an Enter typed meanwhile must not run what nobody has read
+  ((waited < 5)) || [[ ${TERM-} == dumb ]] || builtin printf '\r\e[K' >&"$tty"
   if [[ $interrupt ]]; then builtin eval "$interrupt"; else builtin trap - INT; fi
 }
 

@@ -72,8 +72,19 @@ function __cmdai_ask() {
   fi
 }
 
-# Shows one line under the prompt; zle -M expands nothing, (V) makes control characters visible.
-function __cmdai_say() { [[ -z $1 ]] || zle -M -- "cmdai: ${(V)1[1,500]}" }
+# Shows one line under the prompt; zle -M expands nothing, (V) makes control characters visible. Where the line fills
+# the screen zle leaves no room for it, so there it goes above.
+function __cmdai_say() {
+  local text="cmdai: ${(V)1[1,500]}"
+  if [[ -z $1 ]]; then
+    return 0
+  elif (( BUFFERLINES < LINES )); then
+    zle -M -- $text
+  else
+    zle -I
+    print -r -- $text >/dev/tty
+  fi
+}
 
 function cmdai-suggest() {
   local -a reply

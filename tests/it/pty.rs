@@ -48,6 +48,7 @@ pub(crate) struct Term {
     shell: Shell,
     writer: Writer,
     screen: Arc<Mutex<vt100::Parser>>,
+    transcript: Arc<Mutex<Vec<u8>>>,
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
 }
@@ -70,8 +71,9 @@ impl Term {
         let writer: Writer = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let screen = Arc::new(Mutex::new(vt100::Parser::new(24, 100, 500)));
         let reader = pair.master.try_clone_reader().unwrap();
-        follow(reader, Arc::clone(&screen), Arc::clone(&writer));
-        let term = Self { home, shell, writer, screen, child, master: pair.master };
+        let transcript = Arc::default();
+        follow(reader, Arc::clone(&screen), Arc::clone(&transcript), Arc::clone(&writer));
+        let term = Self { home, shell, writer, screen, transcript, child, master: pair.master };
         term.until("the first prompt", |screen| screen.trim_end().ends_with('%'));
         // The prompt is drawn before the keys are read: the first answer to the chord says that they are.
         assert_eq!(term.buffer(), (String::new(), 0));
@@ -95,6 +97,11 @@ impl Term {
 
     pub(crate) fn screen(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Everything the terminal received, escape sequences included.
+    pub(crate) fn transcript(&self) -> String {
+        String::from_utf8_lossy(&self.transcript.lock().unwrap()).into_owned()
     }
 
     pub(crate) fn until(&self, what: &str, found: impl Fn(&str) -> bool) -> &Self {
@@ -215,12 +222,18 @@ impl Drop for Term {
 }
 
 /// Feeds the screen, and answers what shells ask of a terminal (fish 4 waits for its device attributes).
-fn follow(mut reader: Box<dyn Read + Send>, screen: Arc<Mutex<vt100::Parser>>, writer: Writer) {
+fn follow(
+    mut reader: Box<dyn Read + Send>,
+    screen: Arc<Mutex<vt100::Parser>>,
+    transcript: Arc<Mutex<Vec<u8>>>,
+    writer: Writer,
+) {
     thread::spawn(move || {
         let mut bytes = [0; 8192];
         while let Ok(count @ 1..) = reader.read(&mut bytes) {
             let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
             screen.lock().unwrap().process(&bytes[..count]);
+            transcript.lock().unwrap().extend(&bytes[..count]);
             let mut reply = String::new();
             if text.contains("\x1b[c") || text.contains("\x1b[0c") {
                 reply.push_str("\x1b[?62;c");
