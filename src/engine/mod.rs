@@ -14,8 +14,7 @@ pub mod llama;
 pub mod sampler;
 pub mod threads;
 
-/// A token id of the model's vocabulary.
-pub type Token = u32;
+pub use crate::model::tokenizer::Token;
 
 /// One run of prompt text. The difference matters: `<|im_end|>` inside [`Piece::Text`] is nine plain characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,6 @@
 //! The GGUF reader against broken files: each is refused with its own message, none with a panic.
 
-use std::{
-    fs,
-    io::Write,
-    os::unix::fs::FileExt,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, io::Write, os::unix::fs::FileExt, path::Path};
 
 use cmdai::model::{
     gguf::{GgufFile, TensorType},
@@ -230,26 +224,4 @@ fn real_models_open() {
         let last = file.tensors().last().expect("there are tensors");
         assert_eq!(last.range().end as u64, fs::metadata(file.path()).expect("the file is there").len(), "{model}");
     }
-}
-
-#[test]
-#[ignore = "a measurement: cargo test --release --no-default-features --test it measured -- --ignored --nocapture"]
-fn measured_open_and_refusal() {
-    let path = support::model(QWEN);
-    let file = GgufFile::open(&path).expect("the model opens");
-    let best = |work: &dyn Fn()| (0..15).map(|_| time(work)).min().unwrap_or_default();
-    eprintln!("open: {:?}", best(&|| drop(GgufFile::open(&path))));
-    eprintln!("tokenizer: {:?}", best(&|| drop(Tokenizer::from_gguf(&file))));
-    for (name, bytes) in heaviest() {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        fs::write(file.path(), bytes).expect("the file is written");
-        let refuse = || drop(GgufFile::open(file.path()).and_then(|file| Tokenizer::from_gguf(&file)));
-        eprintln!("{name}: {:?}", best(&refuse));
-    }
-}
-
-fn time(work: &dyn Fn()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
 }

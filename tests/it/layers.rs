@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("context", &["request"]),
     ("engine", &["engine", "model", "error", "platform"]),
     ("error", &[]),
-    ("model", &["model", "error", "engine"]),
+    ("model", &["model", "error"]),
     ("parse", &["error"]),
     ("pipeline", &["engine", "error", "parse", "prompt", "request", "safety"]),
     ("platform", &["error"]),

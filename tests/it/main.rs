@@ -2,12 +2,14 @@
 
 mod allocation;
 mod cli;
+#[cfg(feature = "llama")]
 mod engine;
 mod gguf;
 mod gguf_broken;
 mod gguf_builder;
 mod hub;
 mod layers;
+#[cfg(feature = "llama")]
 mod llama;
 mod pty;
 mod pty_all;

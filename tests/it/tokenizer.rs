@@ -1,6 +1,6 @@
 //! The tokenizer against Hugging Face's (goldens made by `tests/data/make-tokenizer-goldens.py`), on real vocabularies.
 
-use std::{sync::LazyLock, time::Instant};
+use std::sync::LazyLock;
 
 use cmdai::model::{gguf::GgufFile, tokenizer::Tokenizer};
 use serde_json::Value;
@@ -140,33 +140,4 @@ fn control_tokens_have_no_piece_and_tokens_past_the_end_none_at_all() {
     assert_eq!(QWEN.piece(151_935), Some(vec![]));
     assert_eq!(QWEN.piece(151_936), None);
     assert_eq!(QWEN.piece(u32::MAX), None);
-}
-
-#[test]
-fn long_runs_do_not_blow_up() {
-    let cases = ["a", " ", "é", "世", "=", "\n", "0", "ab", "😀", "\u{301}", "'s", "世界"];
-    // 32 times the text takes some 45 times as long; a quadratic step would make it 1,024. The rest is for a busy machine.
-    for case in cases {
-        let short = time(&case.repeat(1_024 / case.len()));
-        let long = time(&case.repeat(32_768 / case.len()));
-        assert!(long < 400.0 * short.max(0.02), "{case:?}: {short} ms, 32 times as long: {long} ms");
-    }
-}
-
-/// The best of three, in milliseconds.
-fn time(text: &str) -> f64 {
-    let once = |_| {
-        let start = Instant::now();
-        assert!(!encode(&QWEN, text).is_empty());
-        start.elapsed().as_secs_f64() * 1e3
-    };
-    (0..3).map(once).fold(f64::INFINITY, f64::min)
-}
-
-#[test]
-#[ignore = "a measurement: cargo test --release --no-default-features --test it measured -- --ignored --nocapture"]
-fn measured_encoding() {
-    for case in ["a", " ", "世", "list all files -la | grep 'x' > out.txt; "] {
-        eprintln!("{case:?} to 8 KiB: {:.2} ms", time(&case.repeat(8_192 / case.len())));
-    }
 }

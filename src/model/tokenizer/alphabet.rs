@@ -2,7 +2,7 @@
 //!
 //! GPT-2's `bytes_to_unicode`: printable Latin-1 stands for itself, the other 68 bytes are U+0100 and on.
 
-use crate::engine::Token;
+use super::Token;
 
 use super::vocabulary::{Kind, Vocabulary};
 

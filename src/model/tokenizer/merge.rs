@@ -2,7 +2,8 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use crate::{engine::Token, model::gguf::StringArray};
+use super::Token;
+use crate::model::gguf::StringArray;
 
 use super::{
     alphabet::Alphabet,

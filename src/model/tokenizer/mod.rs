@@ -10,14 +10,14 @@ mod merge;
 mod split;
 mod vocabulary;
 
-use crate::{
-    engine::Token,
-    error::{Context, Result},
-};
+use crate::error::{Context, Result};
 
 use self::{alphabet::Alphabet, merge::Merges, split::Splitter, vocabulary::Vocabulary};
 
 use super::gguf::GgufFile;
+
+/// A token id of a model's vocabulary.
+pub type Token = u32;
 
 /// Tokens after which nothing more of an answer comes. The list is llama.cpp's `special_eog_ids`, for the models
 /// that this tokenizer can read: the turn's end, the text's end, and the separators of code files.

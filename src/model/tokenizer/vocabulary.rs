@@ -3,12 +3,9 @@
 //! 150,000 tokens are indexed at every start, beside the model load, so nothing is allocated per token and the hash
 //! is a few multiplications: std's map with its own strings takes about ten times as long.
 
-use crate::{
-    engine::Token,
-    model::gguf::{StringArray, U32Array},
-};
+use crate::model::gguf::{StringArray, U32Array};
 
-use super::alphabet;
+use super::{Token, alphabet};
 
 /// As many as a slot can number. Gemma's 262,144 is the largest vocabulary in use, and not of this kind.
 const MAX_TOKENS: usize = (1 << TOKEN_BITS) - 1;
