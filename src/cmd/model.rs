@@ -114,7 +114,7 @@ struct Bar(ProgressBar);
 impl Bar {
     fn new(spec: &ModelSpec) -> Self {
         let bar = ProgressBar::no_length();
-        let template = "{msg} [{bar:24}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+        let template = "{msg} [{bar:24}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("=> "));
         bar.set_message(spec.name.clone());
