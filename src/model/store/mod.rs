@@ -16,8 +16,7 @@ pub mod pypi;
 mod record;
 
 use std::{
-    fs::File,
-    io::{ErrorKind, Read},
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -30,7 +29,10 @@ pub use self::{
     progress::Progress,
     record::{Place, Record},
 };
-use super::spec::{ModelSpec, Origin};
+use super::{
+    gguf::GgufFile,
+    spec::{ModelSpec, Origin},
+};
 use crate::error::{Context, Error, Result};
 
 /// Where models are kept and where they may come from; resolved by [`crate::config`].
@@ -260,19 +262,10 @@ fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Whether the file says it is a GGUF of a version that is in use.
+/// Refuses a file that is not a GGUF model that can be used, before its digest is even computed.
 ///
 /// # Errors
-/// It says otherwise, or cannot be read.
+/// The file cannot be opened, or [`GgufFile::open`] refuses it.
 pub fn check_header(path: &Path) -> Result<()> {
-    let what = || format!("could not open model: {}", path.display());
-    Stamp::of(path).context(what)?;
-    let mut head = [0; 8];
-    File::open(path).and_then(|mut file| file.read_exact(&mut head)).context(what)?;
-    let [magic @ .., v0, v1, v2, v3] = head;
-    match (&magic, u32::from_le_bytes([v0, v1, v2, v3])) {
-        (b"GGUF", 2..=3) => Ok(()),
-        (b"GGUF", version) => Err(Error::new(format!("{}: GGUF version {version} is not supported", what()))),
-        _ => Err(Error::new(format!("{}: it is not a GGUF file", what()))),
-    }
+    GgufFile::open(path).map(drop)
 }
