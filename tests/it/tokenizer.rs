@@ -5,7 +5,10 @@ use std::{sync::LazyLock, time::Instant};
 use cmdai::model::{gguf::GgufFile, tokenizer::Tokenizer};
 use serde_json::Value;
 
-use crate::support;
+use crate::{
+    gguf_builder::{ARRAY, Builder, strings},
+    support,
+};
 
 static QWEN: LazyLock<Tokenizer> = LazyLock::new(|| open("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"));
 static SMOLLM: LazyLock<Tokenizer> = LazyLock::new(|| open("SmolLM2-135M-Instruct.Q4_1.gguf"));
@@ -143,6 +146,22 @@ fn control_tokens_have_no_piece_and_tokens_past_the_end_none_at_all() {
 }
 
 #[test]
+fn a_token_can_be_made_by_several_merges() {
+    let mut builder = Builder::valid(40);
+    let file = GgufFile::from_bytes("x.gguf", builder.bytes()).expect("the file is valid");
+    let tokens = file.string_array("tokenizer.ggml.tokens").expect("an array of strings").expect("there are tokens");
+    let tokens: Vec<_> = tokens.map(|text| if text == b"aa" { b"abc" } else { text }).collect();
+    let made = tokens.iter().position(|text| text == b"abc").expect("the token was put there") as u32;
+    builder.set("tokenizer.ggml.tokens", ARRAY, strings(&tokens));
+    for merges in [["b c", "a b", "ab c", "a bc"], ["a b", "b c", "ab c", "a bc"], ["b c", "a b", "a bc", "ab c"]] {
+        builder.set("tokenizer.ggml.merges", ARRAY, strings(&merges));
+        let file = GgufFile::from_bytes("x.gguf", builder.bytes()).expect("the file is valid");
+        let tokenizer = Tokenizer::from_gguf(&file).expect("the tokenizer is built");
+        assert_eq!(encode(&tokenizer, "abc"), [made], "{merges:?}");
+    }
+}
+
+#[test]
 fn long_runs_do_not_blow_up() {
     let cases = ["a", " ", "é", "世", "=", "\n", "0", "ab", "😀", "\u{301}", "'s", "世界"];
     // 32 times the text takes some 45 times as long; a quadratic step would make it 1,024. The rest is for a busy machine.
@@ -167,6 +186,8 @@ fn time(text: &str) -> f64 {
 #[ignore = "a measurement: cargo test --release --no-default-features --test it measured -- --ignored --nocapture"]
 fn measured_encoding() {
     for case in ["a", " ", "世", "list all files -la | grep 'x' > out.txt; "] {
-        eprintln!("{case:?} to 8 KiB: {:.2} ms", time(&case.repeat(8_192 / case.len())));
+        for length in [1_024, 8_192, 32_768, 262_144] {
+            eprintln!("{case:?} to {length} bytes: {:.2} ms", time(&case.repeat(length / case.len())));
+        }
     }
 }
