@@ -159,6 +159,11 @@ fn a_token_can_be_made_by_several_merges() {
         let tokenizer = Tokenizer::from_gguf(&file).expect("the tokenizer is built");
         assert_eq!(encode(&tokenizer, "abc"), [made], "{merges:?}");
     }
+    // The parts must be those of a merge; that they spell a token is not enough.
+    builder.set("tokenizer.ggml.merges", ARRAY, strings(&["a b", "b c", "a bc"]));
+    let file = GgufFile::from_bytes("x.gguf", builder.bytes()).expect("the file is valid");
+    let tokenizer = Tokenizer::from_gguf(&file).expect("the tokenizer is built");
+    assert_eq!(encode(&tokenizer, "abc").len(), 2);
 }
 
 #[test]
