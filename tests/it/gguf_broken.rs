@@ -278,6 +278,15 @@ fn broken_models() -> Vec<Row> {
             tensor(norm, |t| t.dims = vec![4]),
             "tensor \"blk.0.attn_norm.weight\" has shape [4], wanted [8]",
         ),
+        ("norm of half floats", tensor(norm, |t| t.kind = 1), "tensor \"blk.0.attn_norm.weight\" has type F16"),
+        (
+            "heads that do not share",
+            with(|b| {
+                b.set_u32("qwen2.attention.head_count", 4);
+                b.set_u32("qwen2.attention.head_count_kv", 3);
+            }),
+            "4 attention heads do not share 3 key-value heads evenly",
+        ),
         ("norm of integers", tensor(norm, |t| t.kind = 26), "tensor \"blk.0.attn_norm.weight\" has type I32"),
         (
             "weights of integers",

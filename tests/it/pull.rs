@@ -331,7 +331,7 @@ fn file_changed_at_its_source_is_not_mixed_with_the_old_part() {
     let home = Home::new(&hub.url);
     home.error();
     let mut new = old.clone();
-    new[100] ^= 1;
+    new[MIB - 1] ^= 1;
     let changed = Hub::start(&new);
     let home = Home { settings: Settings { endpoint: changed.url.clone(), ..home.settings.clone() }, ..home };
     assert_eq!(fs::read(home.pull().unwrap()).unwrap(), new);

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use cmdai::model::{gguf::GgufFile, tokenizer::Tokenizer};
 use serde_json::Value;
 
-use crate::support;
+use crate::{
+    gguf_builder::{ARRAY, Builder, strings},
+    support,
+};
 
 static QWEN: LazyLock<Tokenizer> = LazyLock::new(|| open("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"));
 static SMOLLM: LazyLock<Tokenizer> = LazyLock::new(|| open("SmolLM2-135M-Instruct.Q4_1.gguf"));
@@ -140,4 +143,25 @@ fn control_tokens_have_no_piece_and_tokens_past_the_end_none_at_all() {
     assert_eq!(QWEN.piece(151_935), Some(vec![]));
     assert_eq!(QWEN.piece(151_936), None);
     assert_eq!(QWEN.piece(u32::MAX), None);
+}
+
+#[test]
+fn a_token_can_be_made_by_several_merges() {
+    let mut builder = Builder::valid(40);
+    let file = GgufFile::from_bytes("x.gguf", builder.bytes()).expect("the file is valid");
+    let tokens = file.string_array("tokenizer.ggml.tokens").expect("an array of strings").expect("there are tokens");
+    let tokens: Vec<_> = tokens.map(|text| if text == b"aa" { b"abc" } else { text }).collect();
+    let made = tokens.iter().position(|text| text == b"abc").expect("the token was put there") as u32;
+    builder.set("tokenizer.ggml.tokens", ARRAY, strings(&tokens));
+    for merges in [["b c", "a b", "ab c", "a bc"], ["a b", "b c", "ab c", "a bc"], ["b c", "a b", "a bc", "ab c"]] {
+        builder.set("tokenizer.ggml.merges", ARRAY, strings(&merges));
+        let file = GgufFile::from_bytes("x.gguf", builder.bytes()).expect("the file is valid");
+        let tokenizer = Tokenizer::from_gguf(&file).expect("the tokenizer is built");
+        assert_eq!(encode(&tokenizer, "abc"), [made], "{merges:?}");
+    }
+    // The parts must be those of a merge; that they spell a token is not enough.
+    builder.set("tokenizer.ggml.merges", ARRAY, strings(&["a b", "b c", "a bc"]));
+    let file = GgufFile::from_bytes("x.gguf", builder.bytes()).expect("the file is valid");
+    let tokenizer = Tokenizer::from_gguf(&file).expect("the tokenizer is built");
+    assert_eq!(encode(&tokenizer, "abc").len(), 2);
 }

@@ -43,7 +43,7 @@ fn byte_of(character: char) -> Option<u8> {
 }
 
 /// Whether a token's text is made of the alphabet's characters only, read as UTF-8: U+0021 to U+007E, U+00A1 to
-/// U+00FF without the soft hyphen, U+0100 to U+0143. A quarter faster for a whole vocabulary than decoding it.
+/// U+00FF without the soft hyphen, U+0100 to U+0143.
 pub(super) fn spells(mut text: &[u8]) -> bool {
     loop {
         text = match text {

@@ -7,7 +7,7 @@ use crate::model::gguf::StringArray;
 
 use super::{
     alphabet::Alphabet,
-    vocabulary::{Kind, MAX_TEXT, Vocabulary},
+    vocabulary::{Kind, Vocabulary},
 };
 
 const MAX_MERGES: usize = 1 << 19;
@@ -149,9 +149,6 @@ impl Merger<'_> {
     fn consider(&mut self, left: usize, right: usize) {
         let (first, second) = (&self.symbols[left], &self.symbols[right]);
         let length = first.length + second.length;
-        if length > MAX_TEXT {
-            return;
-        }
         let Some(token) = self.vocabulary.find(&self.spelled[first.start..first.start + length]) else { return };
         if let Some(rank) = self.merges.rank(token, first.length as u32) {
             self.queue.push(Reverse(Candidate { rank, left, right, length, token }));

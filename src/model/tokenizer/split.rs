@@ -132,6 +132,7 @@ mod tests {
         assert_eq!(cut("I'm  you'RE it'll o'clock"), "I|'m| | you|'RE| it|'ll| o|'clock");
         assert_eq!(cut("a123 4 x"), "a|1|2|3| |4| x");
         assert_eq!(cut("ls -la\n\n  \n\tcat"), "ls| -|la|\n\n  \n|\tcat");
+        assert_eq!(cut("a\nb\rc -d"), "a|\n|b|\r|c| -|d");
         assert_eq!(cut("x  \r\n"), "x|  \r\n");
         assert_eq!(cut("end   "), "end|   ");
         assert_eq!(cut(" !!\r\n\nx"), " !!\r\n\n|x");

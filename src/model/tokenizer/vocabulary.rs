@@ -1,7 +1,7 @@
 //! Token texts in one block of memory, and a hash table from text to token.
 //!
 //! 150,000 tokens are indexed at every start, beside the model load, so nothing is allocated per token and the hash
-//! is a few multiplications: std's map with its own strings takes about ten times as long.
+//! is a few multiplications, where std's map would want 150,000 strings and SipHash.
 
 use crate::model::gguf::{StringArray, U32Array};
 
@@ -12,7 +12,7 @@ const MAX_TOKENS: usize = (1 << TOKEN_BITS) - 1;
 const TOKEN_BITS: u32 = 18;
 const TOKEN_MASK: u32 = (1 << TOKEN_BITS) - 1;
 /// Longest token text; Qwen2's longest is 256 bytes. It bounds what one look-up can cost.
-pub(super) const MAX_TEXT: usize = 1024;
+const MAX_TEXT: usize = 1024;
 /// The table is at most 5/8 full, where runs stay far below this; a file made to collide is refused.
 const MAX_PROBES: usize = 512;
 
@@ -44,6 +44,7 @@ pub(super) struct Vocabulary {
     /// Where each text starts in `texts`, and at the end where the last one stops.
     starts: Vec<u32>,
     kinds: Vec<Kind>,
+    longest: usize,
     /// Open addressing: 14 bits of the text's hash, which spare a look at the text, over the token plus one; 0 is
     /// free. In 64 bits a slot the table would not fit a second-level cache.
     slots: Vec<u32>,
@@ -62,6 +63,7 @@ impl Vocabulary {
             texts: Vec::with_capacity(tokens.byte_length() - 8 * count),
             starts: Vec::with_capacity(count + 1),
             kinds: Vec::with_capacity(count),
+            longest: 0,
             slots: vec![0; (count * 8 / 5 + 2).next_power_of_two()],
         };
         vocabulary.starts.push(0);
@@ -87,6 +89,10 @@ impl Vocabulary {
     }
 
     pub(super) fn find(&self, text: &[u8]) -> Option<Token> {
+        // Long runs ask for many texts that are longer than any token, and hashing them would cost most of the time.
+        if text.len() > self.longest {
+            return None;
+        }
         self.slot(text).ok()?.ok()
     }
 
@@ -106,6 +112,7 @@ impl Vocabulary {
         self.texts.extend_from_slice(text);
         self.starts.push(self.texts.len() as u32);
         self.kinds.push(kind);
+        self.longest = self.longest.max(text.len());
         Ok(())
     }
 
