@@ -1,8 +1,12 @@
 //! Rates what a command could do, from the command alone: the model's own opinion is never asked.
 //!
-//! Flow: deceptive text first ([`text`]), then the syntax tree cut into simple commands ([`walk`]), then the rules on
-//! effect and target ([`rules`]). The level is that of the worst part. It never fails open: what cannot be parsed is
+//! Flow: deceptive text first (`text`), then the syntax tree cut into simple commands (`walk`), then the rules on
+//! effect and target (`rules`). The level is that of the worst part. It never fails open: what cannot be parsed is
 //! at least [`Risk::Caution`].
+
+mod text;
+
+pub use text::printable;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,13 +57,18 @@ pub struct Assessment {
 
 /// Rates `command` as `shell` would run it.
 pub fn assess(command: &str, shell: Shell) -> Assessment {
-    let _ = (command, shell);
-    Assessment { risk: Risk::Caution, findings: Vec::new() }
+    let _ = shell;
+    let findings: Vec<Finding> = hidden(command).into_iter().collect();
+    let risk = findings.iter().map(|f| f.risk).max().unwrap_or(Risk::Caution);
+    Assessment { risk, findings }
 }
 
-/// Refuses a suggestion that is not printable text: the last gate before the edit buffer. The error names the first
-/// offending character.
-pub fn printable(command: &str) -> Result<(), String> {
-    let _ = command;
-    Ok(())
+fn hidden(command: &str) -> Option<Finding> {
+    let (at, c, name) = text::first_hidden(command)?;
+    Some(Finding {
+        rule: "hidden-character".into(),
+        span: (at, at + c.len_utf8()),
+        risk: Risk::Dangerous,
+        reason: format!("holds a character that hides or reorders text: U+{:04X} {name}", c as u32),
+    })
 }
