@@ -5,6 +5,7 @@
 //! (prefill, decode, stop) -> [`parse`] -> [`safety`] -> back to the line. Nothing here ever runs a suggestion.
 
 pub mod cli;
+pub mod cmd;
 pub mod config;
 pub mod context;
 pub mod engine;

@@ -1,10 +1,21 @@
 //! Rates what a command could do, from the command alone: the model's own opinion is never asked.
 //!
-//! Flow: deceptive text first (`text`), then the syntax tree cut into simple commands (`walk`), then the rules on
-//! effect and target (`rules`). The level is that of the worst part. It never fails open: what cannot be parsed is
+//! Flow: deceptive text first ([`text`]), then the syntax tree cut into simple commands ([`walk`]), then the rules on
+//! effect and target ([`rules`]). The level is that of the worst part. It never fails open: what cannot be parsed is
 //! at least [`Risk::Caution`].
 
+mod code;
+mod files;
+mod net;
+mod rules;
+mod run;
+mod scan;
+mod target;
 mod text;
+mod walk;
+mod word;
+mod wrap;
+mod zsh;
 
 pub use text::printable;
 
@@ -57,12 +68,20 @@ pub struct Assessment {
 
 /// Rates `command` as `shell` would run it.
 pub fn assess(command: &str, shell: Shell) -> Assessment {
-    let _ = shell;
-    let findings: Vec<Finding> = hidden(command).into_iter().collect();
-    let risk = findings.iter().map(|f| f.risk).max().unwrap_or(Risk::Caution);
+    if let Some(finding) = hidden(command) {
+        return Assessment { risk: finding.risk, findings: vec![finding] };
+    }
+    let walked = std::panic::catch_unwind(|| {
+        let mut walker = walk::Walker::new(shell);
+        walker.run(command, word::Flow::default());
+        walker.findings
+    });
+    let findings = walked.unwrap_or_else(|_| vec![unread(command)]);
+    let risk = findings.iter().map(|finding| finding.risk).max().unwrap_or(Risk::Safe);
     Assessment { risk, findings }
 }
 
+/// The finding for a character that hides or reorders text.
 fn hidden(command: &str) -> Option<Finding> {
     let (at, c, name) = text::first_hidden(command)?;
     Some(Finding {
@@ -71,4 +90,10 @@ fn hidden(command: &str) -> Option<Finding> {
         risk: Risk::Dangerous,
         reason: format!("holds a character that hides or reorders text: U+{:04X} {name}", c as u32),
     })
+}
+
+/// The finding for a command that the rater itself failed on.
+fn unread(command: &str) -> Finding {
+    let (risk, reason) = rules::effect("unparsed");
+    Finding { rule: "unparsed".into(), span: (0, command.len()), risk, reason: reason.into() }
 }
