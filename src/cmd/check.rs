@@ -1,3 +1,128 @@
-pub fn run(_: &crate::cli::CheckArgs) -> crate::error::Result<std::process::ExitCode> {
-    todo!()
+//! `cmdai check`: rates commands without running them, one for a person or many as JSON lines.
+
+use std::ffi::OsString;
+use std::io::{BufRead, Read, Write};
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::CheckArgs;
+use crate::error::{Context, Error, Result};
+use crate::request::Shell;
+use crate::safety::{Assessment, Finding, Risk, assess};
+
+/// Most bytes read for one command: what is longer than the rater reads is rated caution anyway.
+const MAX_INPUT: u64 = 1024 * 1024;
+
+/// One row asked.
+#[derive(Deserialize)]
+struct Row {
+    id: serde_json::Value,
+    command: String,
+    shell: Option<Shell>,
+}
+
+/// One row answered.
+#[derive(Serialize)]
+struct Answer {
+    id: serde_json::Value,
+    risk: Risk,
+    findings: Vec<Finding>,
+}
+
+/// Rates the command in `args` or on standard input.
+pub fn run(args: &CheckArgs) -> Result<ExitCode> {
+    let shell = args.shell.unwrap_or_else(login_shell);
+    let mut out = std::io::stdout().lock();
+    if args.jsonl {
+        let worst = rows(shell, &mut std::io::stdin().lock(), &mut out)?;
+        return Ok(exit_code(args, worst));
+    }
+    let command = command(&args.command)?;
+    let assessment = assess(&command, shell);
+    report(&assessment, &mut out).context(|| "could not write the rating")?;
+    Ok(exit_code(args, assessment.risk))
+}
+
+/// The shell that is rated for when none is named.
+fn login_shell() -> Shell {
+    std::env::var("SHELL").ok().and_then(|path| Shell::from_path(&path)).unwrap_or(Shell::Bash)
+}
+
+fn exit_code(args: &CheckArgs, risk: Risk) -> ExitCode {
+    match (args.exit_code, risk) {
+        (false, _) | (true, Risk::Safe) => ExitCode::SUCCESS,
+        (true, Risk::Caution) => ExitCode::from(10),
+        (true, Risk::Dangerous) => ExitCode::from(20),
+    }
+}
+
+/// The command from the arguments, or else from standard input.
+fn command(words: &[OsString]) -> Result<String> {
+    let text = if words.is_empty() {
+        let mut bytes = Vec::new();
+        let input = std::io::stdin().lock();
+        input.take(MAX_INPUT).read_to_end(&mut bytes).context(|| "could not read the command from stdin")?;
+        String::from_utf8(bytes).map_err(|_| Error::usage("the command is not UTF-8 text"))?
+    } else {
+        let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+        words.ok_or_else(|| Error::usage("the command is not UTF-8 text"))?.join(" ")
+    };
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    if text.trim().is_empty() {
+        return Err(Error::usage("no command to rate").hint("give it as words or on stdin: cmdai check 'rm -rf build'"));
+    }
+    Ok(text.to_owned())
+}
+
+fn report(assessment: &Assessment, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "{}", assessment.risk.word())?;
+    for Finding { rule, risk, reason, .. } in &assessment.findings {
+        writeln!(out, "{}: {reason} [{rule}]", risk.word())?;
+    }
+    out.flush()
+}
+
+/// Answers every row; returns the worst level.
+fn rows(default: Shell, input: &mut impl BufRead, out: &mut impl Write) -> Result<Risk> {
+    let mut worst = Risk::Safe;
+    for (number, line) in input.lines().enumerate() {
+        let line = line.context(|| "could not read rows from stdin")?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let row: Row = serde_json::from_str(&line).context(|| format!("could not read row {}", number + 1))?;
+        let Assessment { risk, findings } = assess(&row.command, row.shell.unwrap_or(default));
+        worst = worst.max(risk);
+        let answer = serde_json::to_string(&Answer { id: row.id, risk, findings }).context(|| "could not write a row")?;
+        writeln!(out, "{answer}").context(|| "could not write a row")?;
+    }
+    out.flush().context(|| "could not write a row")?;
+    Ok(worst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_answered_with_its_id() {
+        let asked = "{\"id\":7,\"command\":\"ls\",\"shell\":\"bash\"}\n\n{\"id\":\"b\",\"command\":\"rm -rf ~\"}\n";
+        let mut out = Vec::new();
+        let worst = rows(Shell::Bash, &mut asked.as_bytes(), &mut out).unwrap();
+        let answers: Vec<serde_json::Value> =
+            out.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect();
+        assert_eq!(worst, Risk::Dangerous);
+        assert_eq!((&answers[0]["id"], &answers[0]["risk"]), (&7.into(), &"safe".into()));
+        assert_eq!((&answers[1]["id"], &answers[1]["risk"]), (&"b".into(), &"dangerous".into()));
+        assert_eq!(answers[1]["findings"][0]["rule"], "delete-home");
+    }
+
+    #[test]
+    fn the_report_names_level_reason_and_rule() {
+        let mut out = Vec::new();
+        report(&assess("rm -rf ~", Shell::Bash), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "dangerous\ndangerous: deletes everything under your home directory [delete-home]\n");
+    }
 }

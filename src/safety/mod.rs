@@ -4,6 +4,21 @@
 //! effect and target ([`rules`]). The level is that of the worst part. It never fails open: what cannot be parsed is
 //! at least [`Risk::Caution`].
 
+mod code;
+mod files;
+mod net;
+mod rules;
+mod run;
+mod scan;
+mod target;
+mod text;
+mod walk;
+mod word;
+mod wrap;
+mod zsh;
+
+pub use text::printable;
+
 use serde::{Deserialize, Serialize};
 
 use crate::request::Shell;
@@ -53,13 +68,32 @@ pub struct Assessment {
 
 /// Rates `command` as `shell` would run it.
 pub fn assess(command: &str, shell: Shell) -> Assessment {
-    let _ = (command, shell);
-    Assessment { risk: Risk::Caution, findings: Vec::new() }
+    if let Some(finding) = hidden(command) {
+        return Assessment { risk: finding.risk, findings: vec![finding] };
+    }
+    let walked = std::panic::catch_unwind(|| {
+        let mut walker = walk::Walker::new(shell);
+        walker.run(command, word::Flow::default());
+        walker.findings
+    });
+    let findings = walked.unwrap_or_else(|_| vec![unread(command)]);
+    let risk = findings.iter().map(|finding| finding.risk).max().unwrap_or(Risk::Safe);
+    Assessment { risk, findings }
 }
 
-/// Refuses a suggestion that is not printable text: the last gate before the edit buffer. The error names the first
-/// offending character.
-pub fn printable(command: &str) -> Result<(), String> {
-    let _ = command;
-    Ok(())
+/// The finding for a character that hides or reorders text.
+fn hidden(command: &str) -> Option<Finding> {
+    let (at, c, name) = text::first_hidden(command)?;
+    Some(Finding {
+        rule: "hidden-character".into(),
+        span: (at, at + c.len_utf8()),
+        risk: Risk::Dangerous,
+        reason: format!("holds a character that hides or reorders text: U+{:04X} {name}", c as u32),
+    })
+}
+
+/// The finding for a command that the rater itself failed on.
+fn unread(command: &str) -> Finding {
+    let (risk, reason) = rules::effect("unparsed");
+    Finding { rule: "unparsed".into(), span: (0, command.len()), risk, reason: reason.into() }
 }

@@ -1,0 +1,384 @@
+//! Turns raw words into resolved ones, and raw text into words where no syntax tree could be had.
+
+use super::walk::{MAX_TEXT, Walker, some};
+use super::word::{
+    Flow, HIDDEN, PIPE_FILE, SOME, SPLIT, Span, TOKEN, Taint, UNKNOWN, Word, closing, expand_braces,
+    skip_quoted, unescape,
+};
+use crate::request::Shell;
+
+/// Words that one raw word may become.
+const MAX_WORDS: usize = 64;
+
+/// How the text around a character is quoted.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Bare,
+    Double,
+    Document,
+}
+
+/// The text so far, in every variant that the variables allow.
+struct Built {
+    variants: Vec<String>,
+    taint: Taint,
+}
+
+impl Built {
+    fn push(&mut self, c: char) {
+        self.variants.iter_mut().for_each(|text| text.push(c));
+    }
+
+    fn push_str(&mut self, part: &str) {
+        self.variants.iter_mut().for_each(|text| text.push_str(part));
+        if self.variants.iter().any(|text| text.len() > MAX_TEXT) {
+            self.variants = vec![UNKNOWN.to_string()];
+            self.taint |= HIDDEN;
+        }
+    }
+
+    fn push_any(&mut self, values: &[String]) {
+        match values {
+            [one] => self.push_str(one),
+            _ if self.variants.len() * values.len() > MAX_WORDS => self.push(UNKNOWN),
+            _ => {
+                let before = std::mem::take(&mut self.variants);
+                self.variants = before.iter().flat_map(|a| values.iter().map(move |b| format!("{a}{b}"))).collect();
+            }
+        }
+    }
+}
+
+impl Walker {
+    /// The words that the shell makes of one raw word.
+    pub(super) fn words(&mut self, raw: &str, span: Span) -> Vec<Word> {
+        if raw.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b',' | b'=')) {
+            return vec![Word::new(raw, span)];
+        }
+        let mut words = Vec::new();
+        for raw in expand_braces(raw, MAX_WORDS) {
+            let built = self.build(&raw, Mode::Bare, span);
+            for text in built.variants {
+                let fields = text.split(SPLIT).filter(|field| !field.is_empty() || !text.contains(SPLIT));
+                words.extend(fields.map(|field| Word { text: field.into(), taint: built.taint, span }));
+            }
+        }
+        words
+    }
+
+    /// A value that is not split, as on the right of `=`.
+    pub(super) fn value(&mut self, raw: &str, span: Span) -> (String, Taint) {
+        let built = self.build(raw, Mode::Bare, span);
+        let text = built.variants.into_iter().next().unwrap_or_default();
+        (text.replace(SPLIT, " "), built.taint)
+    }
+
+    /// The text of a here-document that is not quoted.
+    pub(super) fn document(&mut self, raw: &str, span: Span) -> (String, Taint) {
+        let built = self.build(raw, Mode::Document, span);
+        (built.variants.into_iter().next().unwrap_or_default(), built.taint)
+    }
+
+    fn build(&mut self, raw: &str, mode: Mode, span: Span) -> Built {
+        let mut built = Built { variants: vec![String::with_capacity(raw.len())], taint: 0 };
+        self.scan(raw, mode, span, &mut built);
+        built
+    }
+
+    fn scan(&mut self, raw: &str, mode: Mode, span: Span, built: &mut Built) {
+        let bytes = raw.as_bytes();
+        let fish = self.shell == Shell::Fish;
+        let mut at = 0;
+        while at < raw.len() {
+            let rest = &raw[at..];
+            let Some(c) = rest.chars().next() else { break };
+            at += match c {
+                '\\' => escape(rest, mode, built),
+                '\'' if mode == Mode::Bare => {
+                    let end = if fish { fish_quote_end(bytes, at) } else { skip_quoted(bytes, at) };
+                    built.push_str(&raw[at + 1..end]);
+                    end + 1 - at
+                }
+                '"' if mode == Mode::Bare => {
+                    let end = skip_quoted(bytes, at);
+                    self.scan(&raw[at + 1..end], Mode::Double, span, built);
+                    end + 1 - at
+                }
+                '$' => self.dollar(rest, mode, span, built),
+                '`' if !fish => {
+                    let end = rest[1..].find('`').map_or(rest.len(), |end| end + 2);
+                    let code = rest[1..end.max(2) - 1].replace("\\`", "`");
+                    self.substitute(&code, mode, span, built);
+                    end
+                }
+                '(' if fish && mode == Mode::Bare => match closing(rest, 0, b'(', b')') {
+                    Some(end) => {
+                        self.substitute(&rest[1..end], mode, span, built);
+                        end + 1
+                    }
+                    None => 1,
+                },
+                '<' | '>' if mode == Mode::Bare && rest[1..].starts_with('(') => self.pipe_file(rest, span, built),
+                _ => {
+                    built.push(c);
+                    c.len_utf8()
+                }
+            };
+        }
+    }
+
+    /// `$…` in all its forms; returns the bytes taken.
+    fn dollar(&mut self, rest: &str, mode: Mode, span: Span, built: &mut Built) -> usize {
+        let bytes = rest.as_bytes();
+        match bytes.get(1) {
+            Some(b'(') if rest.starts_with("$((") => match closing(rest, 1, b'(', b')') {
+                Some(end) => {
+                    built.push(SOME);
+                    end + 1
+                }
+                None => 2,
+            },
+            Some(b'(') => {
+                let end = closing(rest, 1, b'(', b')').unwrap_or(rest.len());
+                self.substitute(&rest[2..end], mode, span, built);
+                end + 1
+            }
+            Some(b'{') => {
+                let end = closing(rest, 1, b'{', b'}').unwrap_or(rest.len());
+                self.braced(&rest[2..end], mode, span, built);
+                end + 1
+            }
+            Some(b'\'') if mode == Mode::Bare => {
+                let mut end = 2;
+                while end < bytes.len() && bytes[end] != b'\'' {
+                    end += if bytes[end] == b'\\' { 2 } else { 1 };
+                }
+                built.push_str(&unescape(&rest[2..end.min(rest.len())]));
+                end + 1
+            }
+            Some(b'"') if mode == Mode::Bare => 1,
+            Some(b'@' | b'*' | b'#' | b'?' | b'$' | b'!' | b'-' | b'0'..=b'9') => {
+                built.push(if matches!(bytes[1], b'@' | b'*' | b'0'..=b'9' | b'!') { UNKNOWN } else { SOME });
+                2
+            }
+            Some(b) if b.is_ascii_alphabetic() || *b == b'_' => {
+                let name: &str = rest[1..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
+                self.variable(name, mode, built);
+                1 + name.len() + if self.shell == Shell::Fish { fish_index(&rest[1 + name.len()..]) } else { 0 }
+            }
+            _ => {
+                built.push('$');
+                1
+            }
+        }
+    }
+
+    /// `${…}`: the variable, a default, a guard or a cut-off part.
+    fn braced(&mut self, inside: &str, mode: Mode, span: Span, built: &mut Built) {
+        if inside.starts_with('#') {
+            return built.push(SOME);
+        }
+        let inside = inside.trim_start_matches(['!', '_', '=', '^']);
+        let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
+        let (name, operator) = inside.split_at(end);
+        let operator = operator.strip_prefix("[@]").or(operator.strip_prefix("[*]")).unwrap_or(operator);
+        let known = self.variables.contains_key(name) || matches!(name, "HOME" | "PWD" | "SHELL");
+        match operator.trim_start_matches(':').chars().next() {
+            None => self.variable(name, mode, built),
+            Some('?') if !known => built.push(SOME),
+            Some('?') => self.variable(name, mode, built),
+            Some('-' | '=') if !known => {
+                let default = operator.trim_start_matches(':')[1..].to_owned();
+                self.scan(&default, if mode == Mode::Bare { Mode::Bare } else { Mode::Double }, span, built);
+            }
+            Some('-' | '=') => self.variable(name, mode, built),
+            _ if self.variables.get(name).is_some_and(|(texts, _)| texts.iter().all(|text| text.contains('*'))) => {
+                self.variable(name, mode, built);
+            }
+            Some(_) => {
+                self.substitutions_in(operator, span);
+                built.push(UNKNOWN);
+            }
+        }
+    }
+
+    /// Commands hidden in the pattern part of `${x%$(cmd)}`.
+    fn substitutions_in(&mut self, text: &str, span: Span) {
+        if text.contains("$(") || text.contains('`') {
+            self.build(text, Mode::Double, span);
+        }
+    }
+
+    fn variable(&mut self, name: &str, mode: Mode, built: &mut Built) {
+        let (values, taint) = match (self.variables.get(name), name) {
+            (Some(known), _) => known.clone(),
+            (None, "HOME") => (vec!["~".into()], 0),
+            (None, "PWD") => (vec![".".into()], 0),
+            (None, "SHELL") => (vec!["/bin/sh".into()], 0),
+            (None, "IFS") => (vec![" ".into()], 0),
+            (None, "XDG_CACHE_HOME") => (vec!["~/.cache".into()], 0),
+            (None, "XDG_CONFIG_HOME") => (vec!["~/.config".into()], 0),
+            (None, "USER" | "LOGNAME" | "HOSTNAME" | "RANDOM" | "UID" | "EUID" | "PPID" | "SECONDS" | "EPOCHSECONDS") => {
+                (vec![some()], 0)
+            }
+            _ => (vec![UNKNOWN.to_string()], if is_token_name(name) { TOKEN } else { 0 }),
+        };
+        built.taint |= taint;
+        if mode == Mode::Bare && self.shell == Shell::Bash {
+            let split: Vec<String> =
+                values.iter().map(|value| value.replace([' ', '\n', '\t'], &SPLIT.to_string())).collect();
+            return built.push_any(&split);
+        }
+        built.push_any(&values);
+    }
+
+    /// `$(code)`: what it does counts, and what it prints is put in.
+    fn substitute(&mut self, code: &str, mode: Mode, span: Span, built: &mut Built) {
+        let (directory, name) = (self.directory.clone(), self.last_name.clone());
+        let flow = self.inner(code, Flow::default(), span);
+        self.last_substituted = std::mem::replace(&mut self.last_name, name);
+        self.directory = directory;
+        built.taint |= flow.taint;
+        match (flow.text, flow.names) {
+            (Some(text), _) => {
+                let text = text.trim_end_matches('\n');
+                let bare = mode == Mode::Bare && self.shell != Shell::Fish;
+                let split = if bare { text.replace([' ', '\n'], &SPLIT.to_string()) } else { text.to_owned() };
+                built.push_str(&split);
+            }
+            (None, Some(names)) => built.push_any(&names),
+            (None, None) => built.push(UNKNOWN),
+        }
+    }
+
+    /// `<(code)`: a file whose content is what the code prints.
+    fn pipe_file(&mut self, rest: &str, span: Span, built: &mut Built) -> usize {
+        let end = closing(rest, 1, b'(', b')').unwrap_or(rest.len());
+        let flow = self.inner(&rest[2.min(end)..end], Flow::default(), span);
+        let name = format!("{PIPE_FILE}{}", self.files.len());
+        built.push_str(&name);
+        built.taint |= flow.taint;
+        self.files.insert(name, Flow { present: true, ..flow });
+        end + 1
+    }
+
+    /// Reads text without a syntax tree: cuts at operators and runs each piece as a simple command.
+    pub(super) fn tokens(&mut self, text: &str) -> Flow {
+        let mut flow = Flow::default();
+        for (piece, piped) in pieces(text, self.shell) {
+            let words: Vec<Word> = raw_words(piece).flat_map(|raw| self.words(raw, (0, text.len()))).collect();
+            let words: Vec<Word> = self.take_redirects(words);
+            let input = if piped { flow } else { Flow::default() };
+            flow = self.call(words, input, (0, text.len()));
+            flow.present = true;
+        }
+        Flow::unseen(flow.taint)
+    }
+
+    /// Takes `> file` out of plain tokens.
+    fn take_redirects(&mut self, words: Vec<Word>) -> Vec<Word> {
+        let mut kept: Vec<Word> = Vec::new();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let operator = word.text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
+            let Some(rest) = operator.strip_prefix('>') else {
+                kept.push(word);
+                continue;
+            };
+            let append = rest.starts_with('>');
+            let rest = rest.trim_start_matches(['>', '|', '!']);
+            let target = if rest.is_empty() { words.next() } else { Some(Word::new(rest, word.span)) };
+            if let Some(target) = target.filter(|target| !target.text.starts_with('&')) {
+                self.write(&target, &Flow::unseen(0), append);
+            }
+        }
+        kept
+    }
+}
+
+/// A backslash: what it stands for; returns the bytes taken.
+fn escape(rest: &str, mode: Mode, built: &mut Built) -> usize {
+    let Some(next) = rest[1..].chars().next() else {
+        built.push('\\');
+        return 1;
+    };
+    if next != '\n' {
+        if mode != Mode::Bare && !matches!(next, '$' | '`' | '"' | '\\') {
+            built.push('\\');
+        }
+        built.push(next);
+    }
+    1 + next.len_utf8()
+}
+
+/// In fish `\'` does not end a single-quoted string.
+fn fish_quote_end(bytes: &[u8], at: usize) -> usize {
+    let mut here = at + 1;
+    while here < bytes.len() && bytes[here] != b'\'' {
+        here += if bytes[here] == b'\\' { 2 } else { 1 };
+    }
+    here.min(bytes.len())
+}
+
+/// The length of fish's `[1]` or `[1..3]` after a variable.
+fn fish_index(rest: &str) -> usize {
+    if rest.starts_with('[') { rest.find(']').map_or(0, |end| end + 1) } else { 0 }
+}
+
+/// A variable whose name says that its value is a secret.
+pub(super) fn is_token_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY", "CREDENTIAL"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+/// Cuts at unquoted `;`, `|`, `&`, newline and brackets; says for each piece whether it reads from a pipe.
+fn pieces(text: &str, shell: Shell) -> Vec<(&str, bool)> {
+    let bytes = text.as_bytes();
+    let (mut found, mut from, mut at, mut piped) = (Vec::new(), 0, 0, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 1,
+            b'\'' if shell == Shell::Fish => at = fish_quote_end(bytes, at),
+            b'\'' | b'"' => at = skip_quoted(bytes, at),
+            b'$' if bytes.get(at + 1) == Some(&b'(') => at = closing(text, at + 1, b'(', b')').unwrap_or(at),
+            b'&' if at > 0 && bytes[at - 1] == b'>' || bytes.get(at + 1) == Some(&b'>') => {}
+            b';' | b'|' | b'&' | b'\n' | b'(' | b')' => {
+                found.push((&text[from..at], piped));
+                let pipe = bytes[at] == b'|' && bytes.get(at + 1) != Some(&b'|') && bytes.get(at.wrapping_sub(1)) != Some(&b'|');
+                piped = pipe && at > 0 && bytes[at - 1] != b'>';
+                from = at + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found.push((&text[from.min(text.len())..], piped));
+    found.retain(|(piece, _)| !piece.trim().is_empty());
+    found
+}
+
+/// Splits at unquoted blanks.
+fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
+    let bytes = piece.as_bytes();
+    let (mut words, mut at, mut from) = (Vec::new(), 0, None);
+    while at < bytes.len() {
+        if bytes[at].is_ascii_whitespace() {
+            if let Some(start) = from.take() {
+                words.push(&piece[start..at]);
+            }
+        } else {
+            from.get_or_insert(at);
+            match bytes[at] {
+                b'\\' => at += 1,
+                b'\'' | b'"' => at = skip_quoted(bytes, at),
+                b'$' if bytes.get(at + 1) == Some(&b'(') => at = closing(piece, at + 1, b'(', b')').unwrap_or(at),
+                _ => {}
+            }
+        }
+        at += 1;
+    }
+    words.extend(from.map(|start| &piece[start..]));
+    words.into_iter()
+}

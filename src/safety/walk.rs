@@ -1,0 +1,544 @@
+//! Follows a command line the way the shell would run it: every simple command with its words resolved, every pipe
+//! with what flows through it, every inner script as deep as [`MAX_DEPTH`].
+//!
+//! The syntax tree comes from tree-sitter, which recovers from errors; where it could not make sense of the text a
+//! plain token scan looks at the same text again, so that an error never hides a command.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use tree_sitter::{Node, Parser, Tree};
+
+use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, UNKNOWN, Word};
+use super::{Finding, Risk, rules, zsh};
+use crate::request::Shell;
+
+/// Nesting that is followed: scripts in scripts, substitutions, blocks.
+const MAX_DEPTH: usize = 64;
+/// Simple commands looked at before the rest is called unseen.
+const MAX_COMMANDS: usize = 8000;
+/// Bytes of inner scripts parsed, all together.
+const MAX_PARSED: usize = 96 * 1024;
+/// Longest text read at one time.
+pub(super) const MAX_TEXT: usize = 8 * 1024;
+
+/// A simple command as it will run.
+#[derive(Debug)]
+pub(super) struct Command {
+    /// The last part of the command word's path.
+    pub(super) name: String,
+    pub(super) args: Vec<Word>,
+    pub(super) stdin: Flow,
+    pub(super) span: Span,
+}
+
+/// One redirection: `2>`, `<`, `>>`, …
+#[derive(Debug)]
+struct Redirect {
+    operator: String,
+    target: Word,
+}
+
+/// The state of a shell that reads the line from left to right.
+pub(super) struct Walker {
+    pub(super) shell: Shell,
+    pub(super) findings: Vec<Finding>,
+    /// Variables set on this line: their possible values.
+    pub(super) variables: HashMap<String, (Vec<String>, Taint)>,
+    /// Files written on this line.
+    pub(super) files: HashMap<String, Flow>,
+    /// Where the line has changed to, and whether it is certain to be there.
+    pub(super) directory: Option<(String, bool)>,
+    /// The commands run with administrator rights.
+    pub(super) root: bool,
+    /// The span that findings of an inner script carry.
+    origin: Option<Span>,
+    depth: usize,
+    commands: usize,
+    parsed: usize,
+    /// The name of the last simple command, for redirections around it.
+    pub(super) last_name: String,
+    /// The last command of the last `$(…)`.
+    pub(super) last_substituted: String,
+}
+
+thread_local! {
+    static BASH: RefCell<Option<Parser>> = const { RefCell::new(None) };
+    static FISH: RefCell<Option<Parser>> = const { RefCell::new(None) };
+}
+
+/// Parses with this thread's parser; `None` if the grammar does not fit the library.
+fn parse(text: &str, shell: Shell) -> Option<Tree> {
+    let fish = shell == Shell::Fish;
+    let slot = if fish { &FISH } else { &BASH };
+    slot.with_borrow_mut(|parser| {
+        let parser = parser.get_or_insert_with(Parser::new);
+        if parser.language().is_none() {
+            let language = if fish { tree_sitter_fish::language() } else { tree_sitter_bash::LANGUAGE.into() };
+            parser.set_language(&language).ok()?;
+        }
+        parser.parse(text, None)
+    })
+}
+
+impl Walker {
+    pub(super) fn new(shell: Shell) -> Self {
+        Self {
+            shell,
+            findings: Vec::new(),
+            variables: HashMap::new(),
+            files: HashMap::new(),
+            directory: None,
+            root: false,
+            origin: None,
+            depth: 0,
+            commands: 0,
+            parsed: 0,
+            last_name: String::new(),
+            last_substituted: String::new(),
+        }
+    }
+
+    /// Notes the rule `name` at `span`.
+    pub(super) fn flag(&mut self, name: &'static str, span: Span) {
+        let (risk, reason) = rules::effect(name);
+        self.note(name, span, risk, reason);
+    }
+
+    /// Notes a finding once.
+    pub(super) fn note(&mut self, rule: &str, span: Span, risk: Risk, reason: &str) {
+        let span = self.origin.unwrap_or(span);
+        if self.findings.len() < 64 && !self.findings.iter().any(|f| f.rule == rule && f.span == span) {
+            self.findings.push(Finding { rule: rule.into(), span, risk, reason: reason.into() });
+        } else if let Some(worst) = self.findings.iter_mut().find(|f| f.risk < risk) {
+            *worst = Finding { rule: rule.into(), span, risk, reason: reason.into() };
+        }
+    }
+
+    /// Runs a script that came out of a word; findings carry the word's span.
+    pub(super) fn inner(&mut self, text: &str, stdin: Flow, span: Span) -> Flow {
+        self.inner_as(text, self.shell, stdin, span)
+    }
+
+    /// As [`Self::inner`], in another shell's syntax.
+    pub(super) fn inner_as(&mut self, text: &str, shell: Shell, stdin: Flow, span: Span) -> Flow {
+        let outer = (self.origin, self.shell);
+        self.origin = Some(self.origin.unwrap_or(span));
+        self.shell = shell;
+        let flow = self.run(text, stdin);
+        (self.origin, self.shell) = outer;
+        flow
+    }
+
+    /// Runs a whole script.
+    pub(super) fn run(&mut self, text: &str, stdin: Flow) -> Flow {
+        self.parsed += text.len();
+        if text.len() > MAX_TEXT || self.parsed > MAX_PARSED || self.depth >= MAX_DEPTH {
+            self.flag("too-long", (0, text.len().min(MAX_TEXT)));
+            return Flow::unseen(HIDDEN);
+        }
+        let text = match self.shell {
+            Shell::Zsh => zsh::as_bash(text),
+            Shell::Bash => text.replace("<>", "> "),
+            Shell::Fish => format!("{text}\n"),
+        };
+        self.depth += 1;
+        let flow = match parse(&text, self.shell) {
+            Some(tree) => self.tree(&tree, &text, stdin),
+            None => self.tokens(&text),
+        };
+        self.depth -= 1;
+        flow
+    }
+
+    fn tree(&mut self, tree: &Tree, text: &str, stdin: Flow) -> Flow {
+        let flow = self.node(tree.root_node(), text, stdin);
+        if tree.root_node().has_error() {
+            self.flag("unparsed", (0, text.len()));
+            self.tokens(text);
+        }
+        flow
+    }
+
+    /// Runs one node of the syntax tree, of either grammar.
+    fn node(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        if self.depth >= MAX_DEPTH {
+            self.flag("too-long", (node.start_byte(), node.end_byte()));
+            return self.tokens(&text[node.byte_range()]);
+        }
+        self.depth += 1;
+        let flow = self.statement(node, text, stdin);
+        self.depth -= 1;
+        flow
+    }
+
+    fn statement(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        match node.kind() {
+            "command" | "declaration_command" | "unset_command" => self.simple(node, text, stdin),
+            "variable_assignment" => self.assignment(&text[node.byte_range()], span_of(node)),
+            "pipeline" | "pipe" => self.pipeline(node, text, stdin),
+            "list" => self.list(node, text, stdin),
+            "redirected_statement" | "redirect_statement" => self.redirected(node, text, stdin),
+            "for_statement" => self.for_loop(node, text, stdin),
+            "while_statement" => self.while_loop(node, text, stdin),
+            "function_definition" => self.function(node, text),
+            "subshell" | "command_substitution" | "process_substitution" => {
+                let before = self.directory.clone();
+                let flow = self.sequence(node, text, stdin);
+                self.directory = before;
+                flow
+            }
+            "comment" | "heredoc_body" | "heredoc_start" | "heredoc_end" => Flow::default(),
+            "word" | "string" | "expansion" | "concatenation" | "double_quote_string" => {
+                self.words(&text[node.byte_range()], span_of(node));
+                Flow::default()
+            }
+            _ => self.sequence(node, text, stdin),
+        }
+    }
+
+    /// Children one after the other; a change of directory is no longer certain after a `;`.
+    fn sequence(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        let mut out = Flow::default();
+        for child in children(node).into_iter().filter(|child| child.is_named()) {
+            out.then(self.node(child, text, stdin.clone()));
+            if let Some((_, certain)) = &mut self.directory {
+                *certain &= node.kind() == "conditional_execution";
+            }
+        }
+        out
+    }
+
+    /// `a && b || c`, which the grammar nests to the left as deep as the list is long.
+    fn list(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        let mut parts = Vec::new();
+        let mut here = node;
+        loop {
+            let kids: Vec<Node> = children(here).into_iter().filter(|child| child.is_named()).collect();
+            let [left, right @ ..] = kids.as_slice() else { break };
+            parts.extend(right.iter().rev().copied());
+            if left.kind() != "list" {
+                parts.push(*left);
+                break;
+            }
+            here = *left;
+        }
+        let mut out = Flow::default();
+        for part in parts.into_iter().rev() {
+            out.then(self.node(part, text, stdin.clone()));
+        }
+        out
+    }
+
+    fn pipeline(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        let mut stages = Vec::new();
+        flatten(node, &mut stages);
+        let mut flow = stdin;
+        for stage in stages {
+            flow = self.node(stage, text, flow);
+            flow.present = true;
+        }
+        flow
+    }
+
+    fn redirected(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        let (mut body, mut redirects, mut tails) = (None, Vec::new(), Vec::new());
+        let mut input = stdin;
+        for child in children(node).into_iter().filter(|child| child.is_named()) {
+            match child.kind() {
+                "heredoc_redirect" => {
+                    input = self.here_document(child, text);
+                    for part in children(child).into_iter().filter(|part| part.is_named()) {
+                        match part.kind() {
+                            "file_redirect" => redirects.push(part),
+                            "heredoc_start" | "heredoc_body" | "heredoc_end" | "file_descriptor" => {}
+                            _ => tails.push(part),
+                        }
+                    }
+                }
+                "file_redirect" | "herestring_redirect" | "stream_redirect" => redirects.push(child),
+                _ => body = Some(child),
+            }
+        }
+        self.last_name.clear();
+        let redirects = self.redirects(redirects, text, &mut input);
+        let out = match body {
+            Some(body) => self.node(body, text, input),
+            None => Flow::text(""),
+        };
+        let mut out = self.apply(&redirects, out);
+        for tail in tails {
+            out = self.node(tail, text, out);
+        }
+        out
+    }
+
+    /// Reads the redirections: input ones become `input`, output ones are returned.
+    fn redirects(&mut self, nodes: Vec<Node>, text: &str, input: &mut Flow) -> Vec<Redirect> {
+        let mut outputs = Vec::new();
+        for node in nodes {
+            let raw = text[node.byte_range()].trim_start_matches(|c: char| c.is_ascii_digit());
+            let end = raw.find(|c| !matches!(c, '<' | '>' | '&' | '|' | '?')).unwrap_or(raw.len());
+            let (operator, rest) = raw.split_at(end);
+            let rest = rest.trim_start();
+            let Some(target) = self.words(rest, span_of(node)).into_iter().next() else { continue };
+            match operator {
+                "<<<" => {
+                    *input = Flow { taint: target.taint, ..Flow::text(target.text) };
+                    if let Some(text) = input.text.as_ref().filter(|text| text.contains(UNKNOWN)) {
+                        input.text = (!text.chars().all(|c| c == UNKNOWN)).then(|| text.clone());
+                    }
+                }
+                "<" => *input = self.read(&target),
+                "<&" | "" => {}
+                _ => outputs.push(Redirect { operator: operator.into(), target }),
+            }
+        }
+        outputs
+    }
+
+    fn here_document(&mut self, node: Node, text: &str) -> Flow {
+        let kids = children(node);
+        let find = |kind: &str| kids.iter().find(|kid| kid.kind() == kind).map(|kid| &text[kid.byte_range()]);
+        let body = find("heredoc_body").unwrap_or("");
+        let quoted = find("heredoc_start").is_some_and(|start| start.contains(['\'', '"', '\\']));
+        if quoted {
+            return Flow::text(body);
+        }
+        let (text, taint) = self.document(body, span_of(node));
+        Flow { taint, ..Flow::text(text) }
+    }
+
+    /// Sends `out` where the redirections say.
+    fn apply(&mut self, redirects: &[Redirect], mut out: Flow) -> Flow {
+        for redirect in redirects {
+            let target = &redirect.target;
+            let digits = target.text.chars().all(|c| c.is_ascii_digit() || c == '-');
+            if redirect.operator == ">&" && digits || target.text.is_empty() {
+                continue;
+            }
+            if target.text.starts_with("/dev/tcp/") || target.text.starts_with("/dev/udp/") {
+                self.network_file(target, &out);
+            } else {
+                let body = Flow { present: !self.last_name.is_empty(), ..out.clone() };
+                self.write(target, &body, redirect.operator.contains(">>"));
+            }
+            out = Flow::default();
+        }
+        out
+    }
+
+    /// A simple command: its assignments, words and own redirections.
+    fn simple(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        self.commands += 1;
+        if self.commands > MAX_COMMANDS {
+            self.flag("too-long", span_of(node));
+            return Flow::unseen(HIDDEN);
+        }
+        let (mut raws, mut redirects): (Vec<Span>, Vec<Node>) = (Vec::new(), Vec::new());
+        let mut assigned = Vec::new();
+        for child in children(node) {
+            match child.kind() {
+                "variable_assignment" if node.kind() == "command" => assigned.push(child),
+                "file_redirect" | "herestring_redirect" | "heredoc_redirect" | "stream_redirect" => redirects.push(child),
+                "comment" | "\n" => {}
+                _ => match raws.last_mut() {
+                    Some(last) if last.1 == child.start_byte() => last.1 = child.end_byte(),
+                    _ => raws.push(span_of(child)),
+                },
+            }
+        }
+        let mut words = Vec::new();
+        let bare = raws.is_empty();
+        for child in assigned {
+            self.prefix_assignment(&text[child.byte_range()], span_of(child), bare);
+        }
+        for (from, to) in raws {
+            words.extend(self.words(&text[from..to], (from, to)));
+        }
+        let mut input = stdin;
+        let redirects = self.redirects(redirects, text, &mut input);
+        let out = self.call(words, input, span_of(node));
+        self.apply(&redirects, out)
+    }
+
+    /// Runs resolved words; the first is the command word.
+    pub(super) fn call(&mut self, mut words: Vec<Word>, stdin: Flow, span: Span) -> Flow {
+        while words.first().is_some_and(|word| is_assignment(&word.text)) {
+            let word = words.remove(0);
+            self.prefix_assignment(&word.text, word.span, words.is_empty());
+        }
+        if words.is_empty() {
+            return Flow::default();
+        }
+        if self.depth >= MAX_DEPTH {
+            self.flag("too-long", span);
+            return Flow::unseen(HIDDEN);
+        }
+        let first = words.remove(0);
+        self.depth += 1;
+        let name = first.text.rsplit('/').next().unwrap_or("").to_owned();
+        self.last_name.clone_from(&name);
+        let flow = self.execute(&first, Command { name, args: words, stdin, span });
+        self.depth -= 1;
+        flow
+    }
+
+    /// `NAME=value` before a command counts for what follows too: the command may be a shell that reads it.
+    fn prefix_assignment(&mut self, raw: &str, span: Span, lasting: bool) {
+        self.assignment(raw, span);
+        if !lasting && raw.starts_with("LD_PRELOAD=") {
+            self.flag("preload", span);
+        }
+    }
+
+    /// `NAME=value`, `NAME=(a b)`, `NAME+=value`.
+    pub(super) fn assignment(&mut self, raw: &str, span: Span) -> Flow {
+        let Some((name, value)) = raw.split_once('=') else { return Flow::default() };
+        let (name, adds) = (name.trim_end_matches('+'), name.ends_with('+'));
+        let name = name.split('[').next().unwrap_or(name);
+        let inside = value.strip_prefix('(').and_then(|value| value.strip_suffix(')'));
+        let words = match inside {
+            Some(items) => items.split_whitespace().flat_map(|item| self.words(item, span)).collect(),
+            None => {
+                let (text, taint) = self.value(value, span);
+                vec![Word { text, taint, span }]
+            }
+        };
+        let taint = words.iter().fold(0, |taint, word| taint | word.taint);
+        let mut texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+        if let (true, Some((before, _))) = (adds, self.variables.get(name)) {
+            texts = before.iter().flat_map(|a| texts.iter().map(move |b| format!("{a}{b}"))).take(16).collect();
+        }
+        self.variables.insert(name.to_owned(), (texts, taint));
+        Flow::default()
+    }
+
+    fn for_loop(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        let kids = children(node);
+        let mut cursor = node.walk();
+        let values: Vec<Span> = node.children_by_field_name("value", &mut cursor).map(span_of).collect();
+        let mut texts = Vec::new();
+        let mut taint = 0;
+        for (from, to) in values {
+            for word in self.words(&text[from..to], (from, to)) {
+                texts.push(word.text);
+                taint |= word.taint;
+            }
+        }
+        if texts.is_empty() {
+            texts.push(UNKNOWN.to_string());
+        }
+        if let Some(name) = node.child_by_field_name("variable") {
+            self.variables.insert(text[name.byte_range()].to_owned(), (texts, taint));
+        }
+        let mut out = Flow::default();
+        for kid in kids.into_iter().filter(|kid| kid.is_named() && !is_word(kid.kind())) {
+            out.then(self.node(kid, text, stdin.clone()));
+        }
+        out
+    }
+
+    fn while_loop(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        let whole = &text[node.byte_range()];
+        let condition = whole.trim_start_matches("while").trim_start();
+        let endless = condition.starts_with("true") || condition.starts_with(':');
+        let waits = ["sleep", "wait", "read", "break", "inotifywait"].iter().any(|word| whole.contains(word));
+        if endless && !waits && (whole.contains(">>") || whole.contains("& ") && !whole.contains("&& ")) {
+            self.flag("endless-loop", span_of(node));
+        }
+        self.read_variables(whole, &stdin);
+        self.sequence(node, text, stdin)
+    }
+
+    /// `while read -r x` takes its values from the pipe.
+    fn read_variables(&mut self, whole: &str, stdin: &Flow) {
+        let Some(rest) = whole.split("read ").nth(1) else { return };
+        let names = stdin.names.clone().unwrap_or_else(|| vec![UNKNOWN.to_string()]);
+        let words = rest.split([';', '\n']).next().unwrap_or("").split_whitespace();
+        for name in words.filter(|word| !word.starts_with('-')) {
+            self.variables.insert(name.to_owned(), (names.clone(), stdin.taint & (NETWORK | HIDDEN)));
+        }
+    }
+
+    /// A function's body is judged where it stands: if every part of the line runs, so does it.
+    fn function(&mut self, node: Node, text: &str) -> Flow {
+        let name = node.child_by_field_name("name").map_or("", |name| &text[name.byte_range()]);
+        let whole = &text[node.byte_range()];
+        let body = whole.split_once(name).map_or("", |(_, body)| body);
+        let calls = body.split([' ', ';', '|', '&', '(', ')', '{', '}', '\n', '\t']).filter(|word| *word == name).count();
+        let forks = body.replace("&&", "").contains('&');
+        if calls >= 2 || calls == 1 && forks {
+            self.flag("fork-bomb", span_of(node));
+        }
+        let before = (self.directory.clone(), self.last_name.clone());
+        self.sequence(node, text, Flow::default());
+        (self.directory, self.last_name) = before;
+        Flow::default()
+    }
+
+    /// The directory for relative paths; an uncertain one is not used.
+    pub(super) fn cwd(&self) -> Option<&str> {
+        match &self.directory {
+            Some((path, true)) => Some(path),
+            Some((path, false)) if matches!(path.as_str(), "/" | "~" | "..") => Some(path),
+            _ => None,
+        }
+    }
+
+    /// What a file holds: known if this line wrote it.
+    pub(super) fn read(&mut self, word: &Word) -> Flow {
+        if let Some(flow) = self.files.get(&word.text) {
+            return flow.clone();
+        }
+        let secret = super::target::is_secret(&word.text, self.cwd());
+        if word.text.starts_with("/dev/tcp/") {
+            return Flow::unseen(NETWORK);
+        }
+        let endless = matches!(word.text.as_str(), "/dev/zero" | "/dev/urandom" | "/dev/random");
+        Flow::unseen(word.taint | if secret { SECRET } else { 0 } | if endless { ENDLESS } else { 0 })
+    }
+}
+
+/// `NAME=…`, as a word.
+pub(super) fn is_assignment(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    })
+}
+
+/// A known part for a value that is never empty.
+pub(super) fn some() -> String {
+    SOME.to_string()
+}
+
+fn span_of(node: Node) -> Span {
+    (node.start_byte(), node.end_byte())
+}
+
+fn children(node: Node) -> Vec<Node> {
+    let mut cursor = node.walk();
+    node.children(&mut cursor).collect()
+}
+
+/// fish nests pipes; bash does not.
+fn flatten<'t>(node: Node<'t>, stages: &mut Vec<Node<'t>>) {
+    for child in children(node).into_iter().filter(|child| child.is_named()) {
+        if matches!(child.kind(), "pipeline" | "pipe") {
+            flatten(child, stages);
+        } else {
+            stages.push(child);
+        }
+    }
+}
+
+fn is_word(kind: &str) -> bool {
+    matches!(
+        kind,
+        "word" | "string" | "raw_string" | "concatenation" | "simple_expansion" | "expansion" | "variable_name" | "number"
+            | "command_substitution" | "glob" | "variable_expansion" | "double_quote_string" | "single_quote_string"
+            | "brace_expression" | "brace_expansion" | "home_dir_expansion" | "ansi_c_string"
+    )
+}
