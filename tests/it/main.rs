@@ -1,5 +1,7 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
+mod history;
+mod init;
 mod pty;
 mod pty_all;
 mod pty_bash;
