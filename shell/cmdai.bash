@@ -138,7 +138,7 @@ __cmdai_mark() {
 
 # Before the other hooks, never last: bash-preexec must find its own last one in its place.
 __cmdai_hook() {
-  # shellcheck disable=SC2016 # expanded by the prompt
+  # shellcheck disable=SC2016,SC2154 # expanded by the prompt; never assigned, only its subscript counts
   [[ ${PS2-} == *__cmdai_at=2* ]] || PS2='${__cmdai_none[__cmdai_at=2]-}'${PS2-}
   # shellcheck disable=SC2016
   [[ ${PS0-} == *__cmdai_at=0* ]] || PS0='${__cmdai_none[__cmdai_at=0]-}'${PS0-}
@@ -151,6 +151,7 @@ __cmdai_hook() {
 }
 
 # ble.sh reads macros in its own way and would run the suggestion; it has widgets of its own.
+# shellcheck disable=SC2154 # its variables
 __cmdai_ble() {
   function ble/widget/cmdai-suggest {
     local READLINE_LINE=$_ble_edit_str READLINE_POINT=$_ble_edit_ind
