@@ -8,3 +8,4 @@ mod pty_bash;
 mod pty_fish;
 mod pty_zsh;
 mod support;
+mod widget;
