@@ -9,8 +9,8 @@
 # `cmdai init bash` wraps this file in a check of the version, so older ones need not parse it. Text from the core is
 # only ever assigned to READLINE_LINE. A function here must work under any `set` and `shopt` option.
 
-builtin shopt -q expand_aliases && __cmdai_aliases=1
-builtin shopt -u expand_aliases # an alias on `local` would break the functions below
+\builtin shopt -q expand_aliases && __cmdai_aliases=1
+\builtin shopt -u expand_aliases # an alias on `local` would break the functions below
 
 __cmdai_bin='@CMDAI_BIN@'
 
@@ -111,11 +111,11 @@ __cmdai_answer() {
 }
 
 # Enter is a macro of two keys: this function, then one that does nothing until we have seen an ordinary line. $1 is the
-# keymap, $2 the user's $_, handed back. Waiting input means a paste without brackets (bash < 5.1), where a comment is one.
+# keymap, $2 the user's $_, handed back.
 __cmdai_enter() {
   builtin bind -m "$1" '"\C-x\C-_C0\a": ""'
   if [[ $READLINE_LINE == '# '*[![:space:]]* && $READLINE_LINE != *$'\n'* && $__cmdai_at == 1 ]] &&
-    builtin shopt -q promptvars && { ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) || ! builtin read -r -t 0 </dev/tty; }; then
+    builtin shopt -q promptvars && ! __cmdai_pasting; then
     __cmdai_suggest
   else
     [[ ${PROMPT_COMMAND[*]-}${precmd_functions[*]-} == *__cmdai_mark* ]] || __cmdai_hook # a later rc line dropped it
@@ -123,6 +123,9 @@ __cmdai_enter() {
   fi
   : "$2"
 }
+
+# bash < 5.1 pastes without brackets: then more input waits, and the comment is part of a script.
+__cmdai_pasting() { ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 501)) && builtin read -r -t 0 </dev/tty; }
 
 # No variable tells where we are, so the prompts do, without a fork: 1 the primary prompt, 2 PS2 (here-document, open
 # quote), 0 a command runs (`read -e`).
@@ -135,7 +138,7 @@ __cmdai_mark() {
 
 # Before the other hooks, never last: bash-preexec must find its own last one in its place.
 __cmdai_hook() {
-  # shellcheck disable=SC2016 # expanded by the prompt
+  # shellcheck disable=SC2016,SC2154 # expanded by the prompt; never assigned, only its subscript counts
   [[ ${PS2-} == *__cmdai_at=2* ]] || PS2='${__cmdai_none[__cmdai_at=2]-}'${PS2-}
   # shellcheck disable=SC2016
   [[ ${PS0-} == *__cmdai_at=0* ]] || PS0='${__cmdai_none[__cmdai_at=0]-}'${PS0-}
@@ -148,6 +151,7 @@ __cmdai_hook() {
 }
 
 # ble.sh reads macros in its own way and would run the suggestion; it has widgets of its own.
+# shellcheck disable=SC2154 # its variables
 __cmdai_ble() {
   function ble/widget/cmdai-suggest {
     local READLINE_LINE=$_ble_edit_str READLINE_POINT=$_ble_edit_ind

@@ -76,6 +76,8 @@ function __cmdai_enter
     if test (status current-command) = fish; and not __cmdai_menu
         and string match -qr '^# +\S' -- "$line"; and not string match -q '*'\n'*' -- "$line"
         __cmdai_suggest
+    else if functions -q "$__cmdai_enter_was"
+        $__cmdai_enter_was
     else
         commandline -f execute
     end
@@ -90,6 +92,9 @@ function __cmdai_load
     for mode in default insert visual
         test -n "$key"; and bind -M $mode $key __cmdai_suggest
         test "$CMDAI_COMMENT" = 0; and continue
+        # A function that took Enter before us (starship's transient prompt) is called for other lines.
+        set -l was (bind --user -M $mode \r 2>/dev/null | string match -r -g '(?:\\\\r|enter) \'?(\w+)\'?$')
+        contains -- "$was" '' __cmdai_enter; or set -g __cmdai_enter_was $was
         bind -M $mode \r __cmdai_enter
         bind -M $mode \n __cmdai_enter
     end

@@ -103,6 +103,7 @@ function cmdai-suggest() {
     __cmdai_say 'the answer was refused: it holds characters that cannot be seen'
   elif [[ $reply[1] == 0 ]]; then
     typeset -g __cmdai_request=$BUFFER
+    zle split-undo # in vi mode the typing would be undone with it
     BUFFER=$reply[3]
     CURSOR=$#BUFFER
     __cmdai_say "$reply[2]"
@@ -124,8 +125,7 @@ function __cmdai_look_up() {
   local -a was
   was=(${(f)"$(for map in main emacs viins vicmd; do bindkey -M __cmdai_$map '^M'; done)"})
   for map in main emacs viins vicmd; do
-    __cmdai_enter_was[$map]=${was[1]##* }
-    [[ $was[1] == *(cmdai-enter|undefined-key|\"|) ]] && __cmdai_enter_was[$map]=accept-line
+    __cmdai_enter_was[$map]=${${was[1]##* }:#(cmdai-enter|undefined-key)}
     shift was
     bindkey -D __cmdai_$map
   done

@@ -5,10 +5,14 @@
 //! quotes, behind a guard: a shell that is not interactive, or too old, need not parse what it will not use, and the
 //! person's aliases are off before the first function is read.
 
+mod history;
+
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::request::Shell;
+
+pub use history::protect_history;
 
 const PLACEHOLDER: &str = "'@CMDAI_BIN@'";
 
@@ -62,10 +66,4 @@ fn quote(text: &str, shell: Shell) -> String {
         Shell::Zsh | Shell::Bash => format!("'{}'", text.replace('\'', r"'\''")),
         Shell::Fish => format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
     }
-}
-
-/// `command` so that the shell runs what the line shows, whatever its history holds.
-pub fn protect_history(command: &str, shell: Shell) -> Result<String> {
-    let _ = shell;
-    Ok(command.to_owned())
 }

@@ -7,7 +7,9 @@ mod engine;
 mod gguf;
 mod gguf_broken;
 mod gguf_builder;
+mod history;
 mod hub;
+mod init;
 mod layers;
 #[cfg(feature = "llama")]
 mod llama;
@@ -21,3 +23,4 @@ mod pull;
 mod store;
 mod support;
 mod tokenizer;
+mod widget;

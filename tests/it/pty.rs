@@ -314,7 +314,8 @@ for map in emacs viins vicmd; do bindkey -M $map '^Xd' test-dump '^Xk' test-clea
 
 const BASH_DUMP: &str = r#"
 test_dump() {
-  printf %s "$READLINE_LINE" >"$HOME/buffer"; printf '%s\n' "$READLINE_POINT" >"$HOME/cursor"; echo >"$HOME/dumped"
+  \builtin printf %s "$READLINE_LINE" >|"$HOME/buffer"; \builtin printf '%s\n' "$READLINE_POINT" >|"$HOME/cursor"
+  \builtin echo >|"$HOME/dumped"
 }
 test_clear() { READLINE_LINE= READLINE_POINT=0; }
 for map in emacs-standard vi-insert vi-command; do

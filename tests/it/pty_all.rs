@@ -102,7 +102,10 @@ fn esc_gives_the_line_back(shell: Shell) {
 fn enter_typed_while_waiting_never_runs_the_answer(shell: Shell) {
     for answer in ["touch ran", "touch ran\ntouch ran-too"] {
         let term = Term::new(shell);
-        fs::write(term.path("flush"), "").unwrap();
+        if shell == Shell::Fish {
+            // fish cannot drop keys itself: the core does.
+            fs::write(term.path("flush"), "").unwrap();
+        }
         term.answers(&format!("0\n\n{answer}")).hold();
         term.send("# make a file\r").asked(1).send("x\r").send(ENTER);
         shows_sign(&term, shell);

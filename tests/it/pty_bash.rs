@@ -133,7 +133,7 @@ fn vi_mode_asks_from_both_modes() {
 }
 
 #[test]
-fn windows_of_a_loaded_bash_preexec_keep_their_order() {
+fn hooks_of_a_loaded_bash_preexec_keep_their_order() {
     // The part of bash-preexec that matters: its install ends with its own last hook.
     let preexec = "bash_preexec_imported=defined; __bp_precmd_invoke_cmd() { for f in \"${precmd_functions[@]}\"; do $f; done; }; \
                    __bp_interactive_mode() { :; }; PROMPT_COMMAND=$'__bp_precmd_invoke_cmd\\n__bp_interactive_mode'";

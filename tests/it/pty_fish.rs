@@ -102,3 +102,13 @@ fn vi_mode_asks_from_both_modes() {
     term.send(ESC).send("cclist files").send(ESC).send(CTRL_G).asked(2);
     term.holds("echo 'an answer'");
 }
+
+#[test]
+fn enter_calls_the_function_it_found() {
+    let before = "function other; echo other >>other; commandline -f execute; end; bind \\r other";
+    let term = Term::with(Shell::Fish, Setup { before: before.into(), loads: 2, ..Setup::default() });
+    term.send("echo 1 >out\r").until_true("the line to run", || term.read("out") == "1\n");
+    assert_eq!(term.read("other"), "other\n");
+    term.send("# list files\r").shows("an answer");
+    term.holds("echo 'an answer'");
+}
