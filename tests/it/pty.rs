@@ -16,7 +16,7 @@ use cmdai::request::Shell;
 use cmdai::shell::init_script;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 8 } else { 60 });
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The keys that mean the same in all three shells.
 pub(crate) const CTRL_A: &str = "\x01";
