@@ -71,10 +71,11 @@ fn is_prose(line: &str) -> bool {
 
 /// A stand-in for something that the request did not name: `/path/to/...`, `your_file`, `<file>`.
 fn placeholder(line: &str) -> Option<&str> {
-    let mut words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
-    words.find(|word| {
+    line.split_whitespace().find(|word| {
+        // Quoted, angle brackets are text: grep '<title>'.
         let angle = word.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
-        angle.is_some_and(is_name) || word.contains("/path/to") || word.starts_with("path/to/") || is_yours(word)
+        let bare = word.trim_matches(['"', '\'']);
+        angle.is_some_and(is_name) || bare.contains("/path/to") || bare.starts_with("path/to/") || is_yours(bare)
     })
 }
 

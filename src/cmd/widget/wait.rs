@@ -17,7 +17,7 @@ use rustix::termios::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::request::Shell;
+use crate::{config, request::Shell};
 
 /// Before this nothing is drawn: a quick answer should not flicker.
 const QUIET: Duration = Duration::from_millis(150);
@@ -114,7 +114,7 @@ fn in_foreground(terminal: &File) -> bool {
 }
 
 fn can_draw() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+    config::variable("TERM").is_some_and(|term| term != "dumb")
 }
 
 fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
