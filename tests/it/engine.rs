@@ -133,5 +133,5 @@ fn prompt_that_does_not_fit_is_refused_with_figures() {
     let error = engine
         .generate(&prompt(&"word ".repeat(5000)), &params, &mut |_| ControlFlow::Continue(()))
         .expect_err("5,000 words do not fit");
-    assert!(error.to_string().contains("room for 4091"), "{error}");
+    assert!(error.to_string().contains("room for 2043"), "{error}");
 }
