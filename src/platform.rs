@@ -62,7 +62,7 @@ pub fn check_simd() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Error::new(format!("this cmdai was built for a processor with {}; this one has none", missing.join(", ")))
+    Err(Error::new(format!("this processor lacks what this cmdai was built for: {}", missing.join(", ")))
         .hint("run ./install.sh on this machine: it builds for the processor it finds"))
 }
 

@@ -2,8 +2,8 @@
 
 use super::walk::{MAX_TEXT, Walker, some};
 use super::word::{
-    Flow, HIDDEN, PIPE_FILE, SOME, SPLIT, Span, TOKEN, Taint, UNKNOWN, Word, closing, expand_braces,
-    skip_quoted, unescape,
+    Flow, HIDDEN, PIPE_FILE, SOME, SPLIT, Span, TOKEN, Taint, UNKNOWN, Word, closing, expand_braces, skip_quoted,
+    unescape,
 };
 use crate::request::Shell;
 
@@ -52,7 +52,8 @@ impl Built {
 impl Walker {
     /// The words that the shell makes of one raw word.
     pub(super) fn words(&mut self, raw: &str, span: Span) -> Vec<Word> {
-        if raw.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b',' | b'=')) {
+        if raw.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b',' | b'='))
+        {
             return vec![Word::new(raw, span)];
         }
         let mut words = Vec::new();
@@ -218,9 +219,10 @@ impl Walker {
             (None, "IFS") => (vec![" ".into()], 0),
             (None, "XDG_CACHE_HOME") => (vec!["~/.cache".into()], 0),
             (None, "XDG_CONFIG_HOME") => (vec!["~/.config".into()], 0),
-            (None, "USER" | "LOGNAME" | "HOSTNAME" | "RANDOM" | "UID" | "EUID" | "PPID" | "SECONDS" | "EPOCHSECONDS") => {
-                (vec![some()], 0)
-            }
+            (
+                None,
+                "USER" | "LOGNAME" | "HOSTNAME" | "RANDOM" | "UID" | "EUID" | "PPID" | "SECONDS" | "EPOCHSECONDS",
+            ) => (vec![some()], 0),
             _ => (vec![UNKNOWN.to_string()], if is_token_name(name) { TOKEN } else { 0 }),
         };
         built.taint |= taint;
@@ -346,7 +348,9 @@ fn pieces(text: &str, shell: Shell) -> Vec<(&str, bool)> {
             b'&' if at > 0 && bytes[at - 1] == b'>' || bytes.get(at + 1) == Some(&b'>') => {}
             b';' | b'|' | b'&' | b'\n' | b'(' | b')' => {
                 found.push((&text[from..at], piped));
-                let pipe = bytes[at] == b'|' && bytes.get(at + 1) != Some(&b'|') && bytes.get(at.wrapping_sub(1)) != Some(&b'|');
+                let pipe = bytes[at] == b'|'
+                    && bytes.get(at + 1) != Some(&b'|')
+                    && bytes.get(at.wrapping_sub(1)) != Some(&b'|');
                 piped = pipe && at > 0 && bytes[at - 1] != b'>';
                 from = at + 1;
             }

@@ -340,7 +340,9 @@ impl Walker {
         for child in children(node) {
             match child.kind() {
                 "variable_assignment" if node.kind() == "command" => assigned.push(child),
-                "file_redirect" | "herestring_redirect" | "heredoc_redirect" | "stream_redirect" => redirects.push(child),
+                "file_redirect" | "herestring_redirect" | "heredoc_redirect" | "stream_redirect" => {
+                    redirects.push(child)
+                }
                 "comment" | "\n" => {}
                 _ => match raws.last_mut() {
                     Some(last) if last.1 == child.start_byte() => last.1 = child.end_byte(),
@@ -466,7 +468,8 @@ impl Walker {
         let name = node.child_by_field_name("name").map_or("", |name| &text[name.byte_range()]);
         let whole = &text[node.byte_range()];
         let body = whole.split_once(name).map_or("", |(_, body)| body);
-        let calls = body.split([' ', ';', '|', '&', '(', ')', '{', '}', '\n', '\t']).filter(|word| *word == name).count();
+        let calls =
+            body.split([' ', ';', '|', '&', '(', ')', '{', '}', '\n', '\t']).filter(|word| *word == name).count();
         let forks = body.replace("&&", "").contains('&');
         if calls >= 2 || calls == 1 && forks {
             self.flag("fork-bomb", span_of(node));
@@ -537,8 +540,22 @@ fn flatten<'t>(node: Node<'t>, stages: &mut Vec<Node<'t>>) {
 fn is_word(kind: &str) -> bool {
     matches!(
         kind,
-        "word" | "string" | "raw_string" | "concatenation" | "simple_expansion" | "expansion" | "variable_name" | "number"
-            | "command_substitution" | "glob" | "variable_expansion" | "double_quote_string" | "single_quote_string"
-            | "brace_expression" | "brace_expansion" | "home_dir_expansion" | "ansi_c_string"
+        "word"
+            | "string"
+            | "raw_string"
+            | "concatenation"
+            | "simple_expansion"
+            | "expansion"
+            | "variable_name"
+            | "number"
+            | "command_substitution"
+            | "glob"
+            | "variable_expansion"
+            | "double_quote_string"
+            | "single_quote_string"
+            | "brace_expression"
+            | "brace_expansion"
+            | "home_dir_expansion"
+            | "ansi_c_string"
     )
 }

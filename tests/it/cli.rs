@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Outcome, TestEnv};
+use crate::support::{CMDAI, Outcome, TestEnv};
 
 #[test]
 fn words_become_the_command_alone_on_stdout() {
@@ -206,4 +206,31 @@ fn request_text_is_not_in_the_log() {
     let outcome = env.run(&["list files that begin with xyzzyplugh"]);
     assert!(outcome.stderr.contains("opening"), "the log is on: {}", outcome.stderr);
     assert!(!outcome.stderr.contains("xyzzyplugh"), "{}", outcome.stderr);
+}
+
+/// Debian's qemu-user stands in for an old processor: built for AVX2 or more, the program must say so and not die of an
+/// illegal instruction.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn processor_without_the_instruction_sets_of_the_build_is_refused_by_name() {
+    let env = TestEnv::with_model();
+    let nehalem = |args: &[&str]| -> Outcome {
+        let mut command = env.command("qemu-x86_64");
+        command
+            .args(["-cpu", "Nehalem", CMDAI])
+            .args(args)
+            .output()
+            .expect("qemu-x86_64 runs: tests/run gets it")
+            .into()
+    };
+    let outcome = nehalem(&["list files"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.starts_with("cmdai: this processor lacks what this cmdai was built for: avx, "),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.stderr.contains("hint: run ./install.sh"), "{}", outcome.stderr);
+    let doctor = nehalem(&["doctor"]);
+    assert!(doctor.stdout.contains("! processor"), "{}", doctor.stdout);
 }
