@@ -3,7 +3,6 @@
 //! Nothing is parsed here; calls that delete, run or fetch are found by name, and their literal arguments are judged
 //! by the same rules as a shell command's.
 
-use super::Risk;
 use super::rules::Effect;
 use super::walk::{Command, Walker};
 use super::word::{Flow, HIDDEN, Span, UNKNOWN, Word};
@@ -104,7 +103,10 @@ impl Walker {
             if matches!(word.text.as_str(), "--eval" | "--print" | "eval" | "-command" | "-Command") {
                 return command.args.get(at + 1).cloned();
             }
-            if word.is_option() && !word.text.starts_with("--") && word.text.chars().take(6).any(|c| options.contains(&c)) {
+            if word.is_option()
+                && !word.text.starts_with("--")
+                && word.text.chars().take(6).any(|c| options.contains(&c))
+            {
                 let cut = word.text.find(options).unwrap_or(0) + 1;
                 return match &word.text[cut..] {
                     "" => command.args.get(at + 1).cloned(),
@@ -136,15 +138,44 @@ impl Walker {
     /// Code of another language.
     pub(super) fn code(&mut self, code: &str, span: Span) {
         let has = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
-        let network = has(&["urlopen", "requests.get", "urllib", "http.get", "fetch(", "LWP", "open-uri", "Net::HTTP", "socket", "file_get_contents('http", "file_get_contents(\"http"]);
+        let network = has(&[
+            "urlopen",
+            "requests.get",
+            "urllib",
+            "http.get",
+            "fetch(",
+            "LWP",
+            "open-uri",
+            "Net::HTTP",
+            "socket",
+            "file_get_contents('http",
+            "file_get_contents(\"http",
+        ]);
         let runs = has(&["exec(", "eval(", "eval ", "exec ", "system(", "runpy", "compile("]);
         if network && runs && !has(&["socket"]) {
             self.flag("network-code", span);
         }
-        if has(&["socket", "Socket"]) && has(&["/bin/sh", "/bin/bash", "subprocess", "pty", "dup2", "child_process", "exec"]) {
+        if has(&["socket", "Socket"])
+            && has(&["/bin/sh", "/bin/bash", "subprocess", "pty", "dup2", "child_process", "exec"])
+        {
             self.flag("reverse-shell", span);
         }
-        if runs && has(&["b64decode", "decode_base64", "base64", "atob(", "unhexlify", "fromhex", "rot13", "decompress", "[::-1]", "pack(", "fromCharCode", "chr("]) {
+        if runs
+            && has(&[
+                "b64decode",
+                "decode_base64",
+                "base64",
+                "atob(",
+                "unhexlify",
+                "fromhex",
+                "rot13",
+                "decompress",
+                "[::-1]",
+                "pack(",
+                "fromCharCode",
+                "chr(",
+            ])
+        {
             self.flag("hidden-code", span);
         }
         if has(&["os.fork", "fork while", "fork()"]) && has(&["while", "loop"]) {
@@ -167,7 +198,11 @@ impl Walker {
         match kind {
             Call::Path(effect) => {
                 let path = literal(rest).map_or(UNKNOWN.to_string(), |(text, _)| text);
-                let home = rest.starts_with("os.path.expanduser") || rest.starts_with("Path.home") || rest.starts_with("os.homedir") || rest.starts_with("process.env.HOME") || rest.starts_with("ENV['HOME");
+                let home = rest.starts_with("os.path.expanduser")
+                    || rest.starts_with("Path.home")
+                    || rest.starts_with("os.homedir")
+                    || rest.starts_with("process.env.HOME")
+                    || rest.starts_with("ENV['HOME");
                 let path = if home && !path.starts_with('~') { "~".to_owned() } else { path };
                 self.touch(effect, &Word::new(path, span));
             }
@@ -225,7 +260,32 @@ impl Walker {
 
     /// Statements given to a database client.
     pub(super) fn database(&mut self, command: &Command) {
-        const CLIENTS: &[&str] = &["psql", "mysql", "mariadb", "sqlite3", "clickhouse-client", "sqlcmd", "cockroach", "duckdb", "bq", "mongosh", "mongo", "cqlsh", "sqlplus", "pgcli", "mycli", "snowsql", "usql", "athena", "trino", "presto", "hive", "beeline", "influx", "spark-sql"];
+        const CLIENTS: &[&str] = &[
+            "psql",
+            "mysql",
+            "mariadb",
+            "sqlite3",
+            "clickhouse-client",
+            "sqlcmd",
+            "cockroach",
+            "duckdb",
+            "bq",
+            "mongosh",
+            "mongo",
+            "cqlsh",
+            "sqlplus",
+            "pgcli",
+            "mycli",
+            "snowsql",
+            "usql",
+            "athena",
+            "trino",
+            "presto",
+            "hive",
+            "beeline",
+            "influx",
+            "spark-sql",
+        ];
         if !CLIENTS.contains(&command.name.as_str()) {
             return;
         }
@@ -262,12 +322,23 @@ impl Walker {
             }
             first = words.find(|w| !matches!(*w, "ANALYZE" | "VERBOSE")).unwrap_or("");
         }
-        let changes = if first == "WITH" { ["DELETE ", "UPDATE ", "INSERT "].iter().find(|verb| plain.contains(**verb)).map_or("", |v| v.trim()) } else { first };
+        let changes = if first == "WITH" {
+            ["DELETE ", "UPDATE ", "INSERT "].iter().find(|verb| plain.contains(**verb)).map_or("", |v| v.trim())
+        } else {
+            first
+        };
         let unbounded = match plain.split_once(" WHERE ") {
             None => true,
-            Some((_, test)) => matches!(test.split_whitespace().collect::<String>().as_str(), "1=1" | "TRUE" | "1" | "'1'='1'" | "ID>0" | "1=1LIMIT1000"),
+            Some((_, test)) => matches!(
+                test.split_whitespace().collect::<String>().as_str(),
+                "1=1" | "TRUE" | "1" | "'1'='1'" | "ID>0" | "1=1LIMIT1000"
+            ),
         };
-        let script = statement.contains("dropDatabase") || statement.contains(".drop(") || statement.contains("deleteMany({})") || statement.contains(".remove({})") || statement.contains("dropAllUsers");
+        let script = statement.contains("dropDatabase")
+            || statement.contains(".drop(")
+            || statement.contains("deleteMany({})")
+            || statement.contains(".remove({})")
+            || statement.contains("dropAllUsers");
         let destroys = match changes {
             "DROP" | "TRUNCATE" => true,
             "DELETE" | "UPDATE" => unbounded,
@@ -275,8 +346,37 @@ impl Walker {
             "SHUTDOWN" => true,
             _ => script,
         };
-        let touches = matches!(changes, "DELETE" | "UPDATE" | "INSERT" | "CREATE" | "ALTER" | "GRANT" | "REVOKE" | "REPLACE" | "MERGE" | "VACUUM" | "REINDEX" | "COPY" | "LOAD" | "CALL" | "SET" | "KILL" | "FLUSH" | "UPSERT" | "RENAME" | "REFRESH" | ".RESTORE" | ".IMPORT" | ".READ" | "CLUSTER" | "LOCK" | "OPTIMIZE")
-            || ["deleteOne", "updateOne", "insert", "updateMany", "deleteMany", "createIndex", "dropIndex"].iter().any(|call| statement.contains(call));
+        let touches = matches!(
+            changes,
+            "DELETE"
+                | "UPDATE"
+                | "INSERT"
+                | "CREATE"
+                | "ALTER"
+                | "GRANT"
+                | "REVOKE"
+                | "REPLACE"
+                | "MERGE"
+                | "VACUUM"
+                | "REINDEX"
+                | "COPY"
+                | "LOAD"
+                | "CALL"
+                | "SET"
+                | "KILL"
+                | "FLUSH"
+                | "UPSERT"
+                | "RENAME"
+                | "REFRESH"
+                | ".RESTORE"
+                | ".IMPORT"
+                | ".READ"
+                | "CLUSTER"
+                | "LOCK"
+                | "OPTIMIZE"
+        ) || ["deleteOne", "updateOne", "insert", "updateMany", "deleteMany", "createIndex", "dropIndex"]
+            .iter()
+            .any(|call| statement.contains(call));
         if let Some((_, code)) = statement.split_once("\\!").or(statement.split_once(".shell ")) {
             self.run_word(&Word { text: code.into(), ..word.clone() });
         }

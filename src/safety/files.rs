@@ -21,7 +21,10 @@ impl Walker {
 
     /// Output goes into the file `word`. `out.present` is false when no command stands before the `>`.
     pub(super) fn write(&mut self, word: &Word, out: &Flow, append: bool) {
-        let empties = !append && (!out.present || matches!(self.last_name.as_str(), ":" | "true") || out.text.as_deref() == Some("") && self.last_name != "echo");
+        let empties = !append
+            && (!out.present
+                || matches!(self.last_name.as_str(), ":" | "true")
+                || out.text.as_deref() == Some("") && self.last_name != "echo");
         let path = target::normalize(&word.text, self.cwd());
         let effect = match (append, empties) {
             (true, _) => Effect::Append,
@@ -30,7 +33,10 @@ impl Walker {
         };
         if path.starts_with("/etc/sudoers") {
             self.flag("sudoers", word.span);
-        } else if !append && path.starts_with("/etc/") && path.contains(".d/") || path.starts_with("/proc/sys/") || path.starts_with("/sys/") {
+        } else if !append && path.starts_with("/etc/") && path.contains(".d/")
+            || path.starts_with("/proc/sys/")
+            || path.starts_with("/sys/")
+        {
             self.note("write-system", word.span, Risk::Caution, "writes a system setting");
         } else if path.starts_with("/var/log/") && !is_key_log(&path) || path.starts_with("/usr/local/") {
             self.note("write-system", word.span, Risk::Caution, "writes a system file");
@@ -54,7 +60,10 @@ impl Walker {
 
     /// Output goes to `/dev/tcp/…`.
     pub(super) fn network_file(&mut self, word: &Word, out: &Flow) {
-        let shell = matches!(self.last_name.as_str(), "sh" | "bash" | "zsh" | "dash" | "ksh" | "exec" | "python" | "python3" | "perl");
+        let shell = matches!(
+            self.last_name.as_str(),
+            "sh" | "bash" | "zsh" | "dash" | "ksh" | "exec" | "python" | "python3" | "perl"
+        );
         if shell || out.taint & SHELL != 0 {
             self.flag("reverse-shell", word.span);
         } else if out.taint & SECRET != 0 {
@@ -69,7 +78,9 @@ impl Walker {
         let operands: Vec<Word> = command.operands().cloned().collect();
         match command.name.as_str() {
             "rm" | "unlink" | "rmdir" | "trash" | "srm" | "trash-put" | "rip" => self.remove(command, &operands),
-            "shred" => self.touch_all(Effect::Delete, &command.operands_after("-n -s --size").cloned().collect::<Vec<_>>()),
+            "shred" => {
+                self.touch_all(Effect::Delete, &command.operands_after("-n -s --size").cloned().collect::<Vec<_>>())
+            }
             "truncate" => {
                 let files: Vec<Word> = command.operands_after("-s -r --size").cloned().collect();
                 self.touch_each_write(&files, Effect::Empty);
@@ -95,10 +106,12 @@ impl Walker {
             "sed" | "gsed" | "perl" | "ruby" => self.edit(command),
             "sort" => {
                 if let Some(file) = command.value_of("-o --output") {
-                    self.touch(Effect::Overwrite, &file);
+                    let same =
+                        operands.iter().filter(|word| word.text == file.text).count() > usize::from(command.has("-o"));
+                    self.touch(if same { Effect::Edit } else { Effect::Overwrite }, &file);
                 }
             }
-            "rsync" => self.rsync(command, &operands),
+            "rsync" => self.rsync(command),
             "tar" | "gtar" | "bsdtar" => self.tar(command),
             "cd" | "pushd" | "chdir" => self.change_directory(&operands),
             "split" | "csplit" => {}
@@ -157,7 +170,9 @@ impl Walker {
             }
         }
         let mut rest = command.args.as_slice();
-        while let Some(at) = rest.iter().position(|w| matches!(w.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir")) {
+        while let Some(at) =
+            rest.iter().position(|w| matches!(w.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir"))
+        {
             let tail = &rest[at + 1..];
             let end = tail.iter().position(|w| matches!(w.text.as_str(), ";" | "+" | "\\;")).unwrap_or(tail.len());
             self.each_name(&tail[..end], &names, "{}", command.span);
@@ -170,15 +185,24 @@ impl Walker {
         let Some((root, pattern)) = word.text.split_once("/**/") else { return self.touch(effect, word) };
         let root = if root.is_empty() { "/" } else { root };
         let place = target::classify(root, self.cwd());
-        let junk = matches!(pattern, ".DS_Store" | "*.pyc" | "*.pyo" | "Thumbs.db" | "*~" | "*.swp" | "*.swo" | "desktop.ini" | "._*");
+        let junk = matches!(
+            pattern,
+            ".DS_Store" | "*.pyc" | "*.pyo" | "Thumbs.db" | "*~" | "*.swp" | "*.swo" | "desktop.ini" | "._*"
+        );
         let bounded = pattern != "*";
         let effect = match place {
             Target::Here | Target::Project | Target::Build if !bounded => {
-                if place == Target::Here { Effect::DeleteTree } else { effect }
+                if place == Target::Here {
+                    Effect::DeleteTree
+                } else {
+                    effect
+                }
             }
             Target::Here | Target::Project => return self.touch(effect, &Word::new(format!("x/{pattern}"), word.span)),
             Target::Root | Target::Home if junk => return self.touch(Effect::Delete, &Word::new("x", word.span)),
-            Target::AllTmp | Target::Tmp | Target::InHome | Target::Data | Target::Cache | Target::Parent if bounded => {
+            Target::AllTmp | Target::Tmp | Target::InHome | Target::Data | Target::Cache | Target::Parent
+                if bounded =>
+            {
                 return self.touch(Effect::Delete, &Word::new("x", word.span));
             }
             Target::System if bounded && (root.starts_with("/var/log") || root.starts_with("/var/tmp")) => {
@@ -241,10 +265,13 @@ impl Walker {
     }
 
     fn dd(&mut self, command: &Command) {
-        let value = |name: &str| command.args.iter().find_map(|word| word.text.strip_prefix(name).map(|v| Word::new(v, word.span)));
+        let value = |name: &str| {
+            command.args.iter().find_map(|word| word.text.strip_prefix(name).map(|v| Word::new(v, word.span)))
+        };
         let Some(into) = value("of=") else { return };
         self.touch(Effect::Overwrite, &into);
-        let endless = value("if=").is_some_and(|from| matches!(from.text.as_str(), "/dev/zero" | "/dev/urandom" | "/dev/random"));
+        let endless =
+            value("if=").is_some_and(|from| matches!(from.text.as_str(), "/dev/zero" | "/dev/urandom" | "/dev/random"));
         if endless && value("count=").is_none() && !into.text.starts_with("/dev/") {
             self.flag("fill-disk", command.span);
         }
@@ -252,7 +279,12 @@ impl Walker {
 
     fn mode(&mut self, command: &Command, operands: &[Word]) {
         let tree = command.has_gnu("-R --recursive");
-        let dashed = command.args.iter().find(|word| word.text.len() > 1 && word.text.starts_with('-') && word.text[1..].chars().all(|c| "rwxst".contains(c)) && word.text != "-R");
+        let dashed = command.args.iter().find(|word| {
+            word.text.len() > 1
+                && word.text.starts_with('-')
+                && word.text[1..].chars().all(|c| "rwxst".contains(c))
+                && word.text != "-R"
+        });
         let (mode, files) = match (dashed, operands.split_first()) {
             (Some(mode), _) => (mode.text.as_str(), operands),
             (None, Some((mode, files))) => (mode.text.as_str(), files),
@@ -266,11 +298,19 @@ impl Walker {
         }
         for file in files {
             let place = target::classify(&file.text, self.cwd());
-            let theirs = matches!(place, Target::Root | Target::System | Target::Critical | Target::Home | Target::RawDisk | Target::Data);
+            let theirs = matches!(
+                place,
+                Target::Root | Target::System | Target::Critical | Target::Home | Target::RawDisk | Target::Data
+            );
             if tree {
                 self.touch(Effect::ModeTree, file);
             } else if theirs && widens(mode) && place == Target::System {
-                self.note("mode-system", file.span, Risk::Dangerous, "opens or closes a system directory or file to others");
+                self.note(
+                    "mode-system",
+                    file.span,
+                    Risk::Dangerous,
+                    "opens or closes a system directory or file to others",
+                );
             } else if theirs || widens(mode) {
                 self.touch(if widens(mode) { Effect::Mode } else { Effect::Edit }, file);
             }
@@ -279,14 +319,27 @@ impl Walker {
 
     fn edit(&mut self, command: &Command) {
         let in_place = if command.name == "sed" || command.name == "gsed" {
-            command.args.iter().any(|word| word.text.starts_with("-i") || word.text.starts_with("--in-place") || word.is_option() && !word.text.starts_with("--") && word.text.contains('i') && word.text.len() <= 4)
+            command.args.iter().any(|word| {
+                word.text.starts_with("-i")
+                    || word.text.starts_with("--in-place")
+                    || word.is_option()
+                        && !word.text.starts_with("--")
+                        && word.text.contains('i')
+                        && word.text.len() <= 4
+            })
         } else {
-            command.args.iter().any(|word| word.is_option() && !word.text.starts_with("--") && word.text[1..].starts_with(['i', 'p', 'n', 'l', '0']) && word.text.contains('i'))
+            command.args.iter().any(|word| {
+                word.is_option()
+                    && !word.text.starts_with("--")
+                    && word.text[1..].starts_with(['i', 'p', 'n', 'l', '0'])
+                    && word.text.contains('i')
+            })
         };
         if !in_place {
             return;
         }
-        let files: Vec<Word> = command.operands_after("-e -f").skip(usize::from(!command.has("-e -f"))).cloned().collect();
+        let files: Vec<Word> =
+            command.operands_after("-e -f").skip(usize::from(!command.has("-e -f"))).cloned().collect();
         let script = command.args.iter().find(|word| !word.is_option()).map_or("", |word| word.text.as_str());
         let wipes = matches!(script, "s/.*//" | "s/.*//g" | "d" | "1,$d" | "s/^.*$//");
         for file in &files {
@@ -301,11 +354,13 @@ impl Walker {
         }
     }
 
-    fn rsync(&mut self, command: &Command, operands: &[Word]) {
+    fn rsync(&mut self, command: &Command) {
         if command.has_gnu("-n --dry-run --list-only") {
             return;
         }
-        let operands: Vec<&Word> = command.operands_after("-e --rsh --exclude --include --filter -f --bwlimit --exclude-from --files-from").collect();
+        let operands: Vec<&Word> = command
+            .operands_after("-e --rsh --exclude --include --filter -f --bwlimit --exclude-from --files-from")
+            .collect();
         let Some(into) = operands.last().copied() else { return };
         let remote = into.text.split('/').next().is_some_and(|host| host.contains(':'));
         let deletes = command.args.iter().any(|word| word.text.starts_with("--del"));
@@ -375,13 +430,16 @@ impl Walker {
 }
 
 fn is_key_log(path: &str) -> bool {
-    ["wtmp", "btmp", "lastlog", "auth.log", "syslog", "messages", "secure", "audit.log"].iter().any(|log| path.ends_with(log))
+    ["wtmp", "btmp", "lastlog", "auth.log", "syslog", "messages", "secure", "audit.log"]
+        .iter()
+        .any(|log| path.ends_with(log))
 }
 
 /// 4755, u+s, +s, g=s.
 fn sets_user_id(mode: &str) -> bool {
     if mode.chars().all(|c| c.is_ascii_digit()) {
-        return mode.len() == 4 && matches!(mode.as_bytes()[0], b'2' | b'4' | b'6' | b'7' | b'3' | b'5') || mode.len() > 4;
+        return mode.len() == 4 && matches!(mode.as_bytes()[0], b'2' | b'4' | b'6' | b'7' | b'3' | b'5')
+            || mode.len() > 4;
     }
     mode.split(',').any(|part| part.split_once(['+', '=']).is_some_and(|(_, bits)| bits.contains('s')))
 }
@@ -418,7 +476,11 @@ fn find_filter(command: &Command, is_find: bool) -> String {
     let texts: Vec<&str> = command.args.iter().map(|word| word.text.as_str()).collect();
     if !is_find {
         let operand = command.operands_after("-e -t -x -d -E --extension --type --exclude").next();
-        return if texts.iter().any(|t| matches!(*t, "-e" | "--extension")) || operand.is_some() { SOME.to_string() } else { "*".into() };
+        return if texts.iter().any(|t| matches!(*t, "-e" | "--extension")) || operand.is_some() {
+            SOME.to_string()
+        } else {
+            "*".into()
+        };
     }
     let negated = |at: usize| at > 0 && matches!(texts[at - 1], "!" | "-not");
     let mut bounded = false;
@@ -428,8 +490,9 @@ fn find_filter(command: &Command, is_find: bool) -> String {
             "-name" | "-iname" if value != "*" && !value.contains(UNKNOWN) => {
                 return value.trim_start_matches("./").to_owned();
             }
-            "-path" | "-ipath" | "-wholename" | "-regex" | "-iregex" | "-mtime" | "-atime" | "-ctime" | "-mmin" | "-amin" | "-cmin" | "-newer"
-            | "-size" | "-empty" | "-perm" | "-user" | "-group" | "-inum" | "-links" | "-nouser" | "-nogroup" | "-xtype" => bounded = true,
+            "-path" | "-ipath" | "-wholename" | "-regex" | "-iregex" | "-mtime" | "-atime" | "-ctime" | "-mmin"
+            | "-amin" | "-cmin" | "-newer" | "-size" | "-empty" | "-perm" | "-user" | "-group" | "-inum" | "-links"
+            | "-nouser" | "-nogroup" | "-xtype" => bounded = true,
             _ => {}
         }
     }

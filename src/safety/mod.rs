@@ -95,5 +95,5 @@ fn hidden(command: &str) -> Option<Finding> {
 /// The finding for a command that the rater itself failed on.
 fn unread(command: &str) -> Finding {
     let (risk, reason) = rules::effect("unparsed");
-    Finding { rule: "unparsed".into(), span: (0, command.len()), risk, reason: reason.into() }
+    Finding { rule: "rater-failed".into(), span: (0, command.len()), risk, reason: reason.into() }
 }

@@ -16,7 +16,9 @@ impl Walker {
             "nc" | "ncat" | "netcat" | "socat" | "telnet" | "openssl" => self.raw_socket(command),
             "scp" => self.scp(command),
             "kill" | "pkill" | "killall" | "skill" => self.kill(command),
-            "apt" | "apt-get" | "dpkg" | "yum" | "dnf" | "rpm" | "pacman" | "aptitude" | "zypper" | "apk" => self.packages(command),
+            "apt" | "apt-get" | "dpkg" | "yum" | "dnf" | "rpm" | "pacman" | "aptitude" | "zypper" | "apk" => {
+                self.packages(command)
+            }
             "systemctl" | "service" | "launchctl" => self.service(command),
             "aws" | "gsutil" | "rclone" => self.cloud_copy(command),
             "docker" | "podman" | "kubectl" => self.many(command),
@@ -40,14 +42,20 @@ impl Walker {
         let mut token = false;
         for (at, word) in command.args.iter().enumerate() {
             let previous = if at > 0 { command.args[at - 1].text.as_str() } else { "" };
-            let header = matches!(previous, "-H" | "--header" | "-u" | "--user" | "-b" | "--cookie" | "--oauth2-bearer");
+            let header =
+                matches!(previous, "-H" | "--header" | "-u" | "--user" | "-b" | "--cookie" | "--oauth2-bearer");
             let path = word.text.rsplit(['@', '<']).next().unwrap_or("");
             let file = word.text.contains('@') && !header && !word.text.contains("://");
             secret |= word.taint & SECRET != 0 && !header;
             secret |= (file || matches!(previous, "-T" | "--upload-file")) && target::is_secret(path, self.cwd());
-            token |= word.taint & TOKEN != 0 && !header && (data.split(' ').any(|option| option == previous) || word.text.contains("://"));
+            token |= word.taint & TOKEN != 0
+                && !header
+                && (data.split(' ').any(|option| option == previous) || word.text.contains("://"));
         }
-        let reads_stdin = command.args.iter().any(|word| matches!(word.text.as_str(), "-" | "@-" | "." | "-T-") || word.text.ends_with("=@-"));
+        let reads_stdin = command
+            .args
+            .iter()
+            .any(|word| matches!(word.text.as_str(), "-" | "@-" | "." | "-T-") || word.text.ends_with("=@-"));
         if secret || token || command.stdin.taint & SECRET != 0 && reads_stdin {
             self.flag("send-secret", command.span);
         }
@@ -56,7 +64,9 @@ impl Walker {
         let body = command.has(data) && !get;
         match method.as_deref() {
             Some("GET" | "HEAD" | "OPTIONS") => {}
-            Some("DELETE") if command.args.iter().any(|word| word.text.ends_with("/_all") || word.text.ends_with("/*")) => {
+            Some("DELETE")
+                if command.args.iter().any(|word| word.text.ends_with("/_all") || word.text.ends_with("/*")) =>
+            {
                 self.flag("remote-delete-all", command.span);
             }
             Some(_) => self.flag("remote-change", command.span),
@@ -68,8 +78,13 @@ impl Walker {
 
     /// A file fetched on this line is remembered, and where it goes is judged.
     fn downloaded(&mut self, command: &Command, into: Option<Word>, by_name: bool) {
-        let url = command.args.iter().find(|word| word.text.contains("://") || word.text.contains('.') && word.text.contains('/'));
-        let name = url.and_then(|word| word.text.rsplit('/').next().map(|name| Word::new(name.split('?').next().unwrap_or(name), word.span)));
+        let url = command
+            .args
+            .iter()
+            .find(|word| word.text.contains("://") || word.text.contains('.') && word.text.contains('/'));
+        let name = url.and_then(|word| {
+            word.text.rsplit('/').next().map(|name| Word::new(name.split('?').next().unwrap_or(name), word.span))
+        });
         let Some(file) = into.or(name.filter(|_| by_name)) else { return };
         if file.text != "-" && !file.text.is_empty() {
             self.write(&file, &Flow::unseen(NETWORK), false);
@@ -79,7 +94,11 @@ impl Walker {
     fn wget(&mut self, command: &Command) {
         let secret = command.args.iter().any(|word| {
             word.taint & (SECRET | TOKEN) != 0 && !word.text.starts_with("--header")
-                || word.text.strip_prefix("--post-file=").or(word.text.strip_prefix("--body-file=")).is_some_and(|p| target::is_secret(p, self.cwd()))
+                || word
+                    .text
+                    .strip_prefix("--post-file=")
+                    .or(word.text.strip_prefix("--body-file="))
+                    .is_some_and(|p| target::is_secret(p, self.cwd()))
         });
         if secret || command.value_of("--post-file").is_some_and(|file| target::is_secret(&file.text, self.cwd())) {
             self.flag("send-secret", command.span);
@@ -91,16 +110,25 @@ impl Walker {
             let name = word.text.strip_prefix("--output-document=")?;
             Some(Word { text: name.into(), ..word.clone() })
         });
-        let clustered = command.args.iter().position(|w| w.is_option() && !w.text.starts_with("--") && w.text.contains('O'));
-        let into = into.or_else(|| clustered.and_then(|at| {
-            let after = command.args[at].text.split_once('O').map_or("", |(_, rest)| rest);
-            if after.is_empty() { command.args.get(at + 1).cloned() } else { Some(Word { text: after.into(), ..command.args[at].clone() }) }
-        }));
+        let clustered =
+            command.args.iter().position(|w| w.is_option() && !w.text.starts_with("--") && w.text.contains('O'));
+        let into = into.or_else(|| {
+            clustered.and_then(|at| {
+                let after = command.args[at].text.split_once('O').map_or("", |(_, rest)| rest);
+                if after.is_empty() {
+                    command.args.get(at + 1).cloned()
+                } else {
+                    Some(Word { text: after.into(), ..command.args[at].clone() })
+                }
+            })
+        });
         self.downloaded(command, into, true);
     }
 
     fn httpie(&mut self, command: &Command) {
-        let changes = command.operands().any(|word| matches!(word.text.as_str(), "POST" | "PUT" | "PATCH" | "DELETE") || word.text.contains(":="));
+        let changes = command
+            .operands()
+            .any(|word| matches!(word.text.as_str(), "POST" | "PUT" | "PATCH" | "DELETE") || word.text.contains(":="));
         if changes {
             self.flag("remote-change", command.span);
         }
@@ -117,7 +145,8 @@ impl Walker {
         }
         let lower = text.to_ascii_lowercase();
         let runs = command.name != "telnet" && command.name != "socat" && command.has("-e --exec --sh-exec -c")
-            || lower.contains("exec:") || lower.contains("system:");
+            || lower.contains("exec:")
+            || lower.contains("system:");
         if runs || command.stdin.taint & SHELL != 0 {
             return self.flag("reverse-shell", command.span);
         }
@@ -127,7 +156,11 @@ impl Walker {
         }
         if command.name != "telnet" && command.name != "openssl" && command.has("-l --listen -L") {
             self.flag("listen", command.span);
-        } else if command.stdin.present && command.stdin.text.is_none() && command.name != "openssl" && !command.has("-z") {
+        } else if command.stdin.present
+            && command.stdin.text.is_none()
+            && command.name != "openssl"
+            && !command.has("-z")
+        {
             self.flag("send", command.span);
         }
     }
@@ -146,27 +179,99 @@ impl Walker {
         let texts: Vec<&str> = command.args.iter().map(|word| word.text.as_str()).collect();
         if command.name == "kill" {
             let signal = texts.first().copied().unwrap_or("");
-            if texts.is_empty() || matches!(signal, "-l" | "-L" | "-0" | "--list" | "--table") || texts.starts_with(&["-s", "0"]) {
+            if texts.is_empty()
+                || matches!(signal, "-l" | "-L" | "-0" | "--list" | "--table")
+                || texts.starts_with(&["-s", "0"])
+            {
                 return;
             }
-            let all = texts.iter().skip(1).any(|text| *text == "-1") || texts.contains(&"1") && texts.iter().all(|t| t.starts_with('-') || *t == "1");
+            let all = texts.iter().skip(1).any(|text| *text == "-1")
+                || texts.contains(&"1") && texts.iter().all(|t| t.starts_with('-') || *t == "1");
             return self.flag(if all { "kill-all" } else { "kill" }, command.span);
         }
         if command.has("-l --list -0 --signal=0") && command.name != "pkill" || texts.is_empty() {
             return;
         }
-        let operands: Vec<&Word> = command.operands_after("-u -U -s -g -G -t -P --signal --user --euid --uid -o -y").collect();
+        let operands: Vec<&Word> =
+            command.operands_after("-u -U -s -g -G -t -P --signal --user --euid --uid -o -y").collect();
         let user = command.value_of("-u -U --user --euid --uid").is_some();
-        let broad = operands.iter().any(|word| matches!(word.text.as_str(), "." | ".*" | "" | "^" | "systemd" | "init" | "launchd" | "sshd" | "loginwindow" | "WindowServer" | "Xorg" | "gnome-session"));
+        let broad = operands.iter().any(|word| {
+            matches!(
+                word.text.as_str(),
+                "." | ".*"
+                    | ""
+                    | "^"
+                    | "systemd"
+                    | "init"
+                    | "launchd"
+                    | "sshd"
+                    | "loginwindow"
+                    | "WindowServer"
+                    | "Xorg"
+                    | "gnome-session"
+            )
+        });
         let all = broad || user && operands.is_empty() || texts.contains(&"-1");
         self.flag(if all { "kill-all" } else { "kill" }, command.span);
     }
 
     fn packages(&mut self, command: &Command) {
-        const ESSENTIAL: &[&str] = &["libc6", "glibc", "sudo", "systemd", "bash", "coreutils", "apt", "dpkg", "python3", "linux-image", "init", "libc-bin", "util-linux", "filesystem", "kernel", "pacman", "rpm", "yum", "dnf", "base", "linux", "grub-pc", "login", "passwd", "openssh-server", "network-manager", "musl", "busybox", "libsystemd0", "libstdc++6", "perl-base"];
-        let removes = command.args.iter().any(|w| matches!(w.text.as_str(), "remove" | "purge" | "autoremove" | "erase" | "-e" | "-r" | "-P" | "--remove" | "--purge" | "del" | "--erase") || command.name == "pacman" && w.text.starts_with("-R"));
+        const ESSENTIAL: &[&str] = &[
+            "libc6",
+            "glibc",
+            "sudo",
+            "systemd",
+            "bash",
+            "coreutils",
+            "apt",
+            "dpkg",
+            "python3",
+            "linux-image",
+            "init",
+            "libc-bin",
+            "util-linux",
+            "filesystem",
+            "kernel",
+            "pacman",
+            "rpm",
+            "yum",
+            "dnf",
+            "base",
+            "linux",
+            "grub-pc",
+            "login",
+            "passwd",
+            "openssh-server",
+            "network-manager",
+            "musl",
+            "busybox",
+            "libsystemd0",
+            "libstdc++6",
+            "perl-base",
+        ];
+        let removes = command.args.iter().any(|w| {
+            matches!(
+                w.text.as_str(),
+                "remove"
+                    | "purge"
+                    | "autoremove"
+                    | "erase"
+                    | "-e"
+                    | "-r"
+                    | "-P"
+                    | "--remove"
+                    | "--purge"
+                    | "del"
+                    | "--erase"
+            ) || command.name == "pacman" && w.text.starts_with("-R")
+        });
         let dry = command.has("-s --simulate --dry-run --just-print --test");
-        let essential = command.operands().any(|word| ESSENTIAL.contains(&word.text.as_str()) || word.text.starts_with("linux-image-") || word.text == "*" || word.text == ".*");
+        let essential = command.operands().any(|word| {
+            ESSENTIAL.contains(&word.text.as_str())
+                || word.text.starts_with("linux-image-")
+                || word.text == "*"
+                || word.text == ".*"
+        });
         if removes && !dry && (essential || command.has("--allow-remove-essential --force-remove-essential")) {
             self.flag("essential-package", command.span);
         }
@@ -174,8 +279,20 @@ impl Walker {
 
     fn service(&mut self, command: &Command) {
         let stops = command.args.iter().any(|word| matches!(word.text.as_str(), "stop" | "disable" | "mask" | "kill"));
-        let names = ["sshd", "ssh", "NetworkManager", "networking", "network", "systemd-networkd", "dbus", "systemd-logind", "wpa_supplicant", "systemd-resolved"];
-        let network = command.operands().any(|word| names.contains(&word.text.trim_end_matches(".service")) || word.text == "*");
+        let names = [
+            "sshd",
+            "ssh",
+            "NetworkManager",
+            "networking",
+            "network",
+            "systemd-networkd",
+            "dbus",
+            "systemd-logind",
+            "wpa_supplicant",
+            "systemd-resolved",
+        ];
+        let network =
+            command.operands().any(|word| names.contains(&word.text.trim_end_matches(".service")) || word.text == "*");
         if stops && network {
             self.flag("service-network", command.span);
         }
@@ -184,7 +301,9 @@ impl Walker {
     /// `aws s3 cp`: up, down, or of a secret.
     fn cloud_copy(&mut self, command: &Command) {
         let operands: Vec<Word> = command.operands_after("--profile --region").cloned().collect();
-        let copies = operands.iter().position(|word| matches!(word.text.as_str(), "cp" | "sync" | "copy" | "copyto" | "mv" | "move"));
+        let copies = operands
+            .iter()
+            .position(|word| matches!(word.text.as_str(), "cp" | "sync" | "copy" | "copyto" | "mv" | "move"));
         let Some(at) = copies.filter(|_| !command.has("--dryrun --dry-run -n")) else { return };
         let remote = |word: &Word| word.text.contains("://") || word.text.contains(':');
         let paths = &operands[at + 1..];

@@ -112,7 +112,8 @@ const ON_TARGET: &[OnTarget] = &[
 
 /// What `effect` on `target` costs; `None` if nothing.
 pub(super) fn on_target(effect: Effect, target: Target) -> Option<&'static OnTarget> {
-    let fits = |row: &&OnTarget| row.effects.contains(&effect) && (row.targets.is_empty() || row.targets.contains(&target));
+    let fits =
+        |row: &&OnTarget| row.effects.contains(&effect) && (row.targets.is_empty() || row.targets.contains(&target));
     ON_TARGET.iter().find(fits).filter(|row| row.risk > Safe)
 }
 

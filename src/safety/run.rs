@@ -25,7 +25,11 @@ impl Command {
     }
 
     fn options(&self) -> impl Iterator<Item = &str> {
-        self.args.iter().map(|word| word.text.as_str()).take_while(|arg| *arg != "--").filter(|arg| arg.starts_with('-'))
+        self.args
+            .iter()
+            .map(|word| word.text.as_str())
+            .take_while(|arg| *arg != "--")
+            .filter(|arg| arg.starts_with('-'))
     }
 
     /// Everything that is not an option (or stands after `--`).
@@ -87,7 +91,8 @@ impl Walker {
     pub(super) fn execute(&mut self, word: &Word, command: Command) -> Flow {
         if let Some(c) = deceptive_name(&command.name) {
             if !command.name.contains(UNKNOWN) {
-                let reason = format!("the command's name holds U+{:04X}, which only looks like another letter", c as u32);
+                let reason =
+                    format!("the command's name holds U+{:04X}, which only looks like another letter", c as u32);
                 self.note("deceptive-name", word.span, Risk::Dangerous, &reason);
                 return Flow::unseen(HIDDEN);
             }
@@ -121,7 +126,10 @@ impl Walker {
             self.flag("hidden-code", word.span);
         } else if hidden_name {
             self.flag(if self.root { "unseen-command-root" } else { "unseen-command" }, word.span);
-            let recursive = command.args.first().is_some_and(|arg| matches!(arg.text.as_str(), "-rf" | "-fr" | "-r" | "-R" | "-Rf"));
+            let recursive = command
+                .args
+                .first()
+                .is_some_and(|arg| matches!(arg.text.as_str(), "-rf" | "-fr" | "-r" | "-R" | "-Rf"));
             if recursive {
                 let operands: Vec<Word> = command.operands().cloned().collect();
                 operands.iter().for_each(|path| self.touch(Effect::DeleteTree, path));
@@ -193,8 +201,33 @@ impl Walker {
     /// Secrets on the screen.
     fn show(&mut self, command: &Command) {
         const READERS: &[&str] = &[
-            "cat", "bat", "less", "more", "head", "tail", "strings", "xxd", "od", "hexdump", "nl", "tac", "base64", "awk", "sed",
-            "grep", "rg", "cut", "view", "batcat", "jq", "yq", "diff", "sort", "most", "pygmentize", "glow",
+            "cat",
+            "bat",
+            "less",
+            "more",
+            "head",
+            "tail",
+            "strings",
+            "xxd",
+            "od",
+            "hexdump",
+            "nl",
+            "tac",
+            "base64",
+            "awk",
+            "sed",
+            "grep",
+            "rg",
+            "cut",
+            "view",
+            "batcat",
+            "jq",
+            "yq",
+            "diff",
+            "sort",
+            "most",
+            "pygmentize",
+            "glow",
         ];
         let reads = READERS.contains(&command.name.as_str());
         let secret = command.operands().any(|word| reads && target::is_secret(&word.text, self.cwd()));
@@ -228,7 +261,9 @@ impl Walker {
             "date" | "whoami" | "id" | "hostname" | "uname" | "nproc" | "uuidgen" | "seq" | "wc" | "tty" | "arch" => {
                 Flow::text(some())
             }
-            "which" | "dirname" | "realpath" | "readlink" if operands.iter().any(|word| !word.text.contains(UNKNOWN)) => {
+            "which" | "dirname" | "realpath" | "readlink"
+                if operands.iter().any(|word| !word.text.contains(UNKNOWN)) =>
+            {
                 text(operands.last().map_or(String::new(), |word| known_path(&command.name, &word.text)))
             }
             "dirname" => Flow::text("."),
@@ -236,13 +271,24 @@ impl Walker {
             "env" | "printenv" | "set" | "export" | "declare" if operands.is_empty() => Flow::unseen(SECRET),
             "find" | "fd" | "fdfind" => self.find_names(command),
             "ls" | "dir" | "exa" | "eza" if operands.is_empty() => Flow::names(vec!["./*".into()]),
-            "ls" => Flow { taint, ..Flow::names(operands.iter().map(|word| format!("{}/*", word.text.trim_end_matches("/*"))).collect()) },
-            "grep" | "rg" | "ag" | "head" | "tail" | "sort" | "uniq" | "fzf" | "awk" | "sed" if command.stdin.names.is_some() => {
+            "ls" => Flow {
+                taint,
+                ..Flow::names(operands.iter().map(|word| format!("{}/*", word.text.trim_end_matches("/*"))).collect())
+            },
+            "grep" | "rg" | "ag" | "head" | "tail" | "sort" | "uniq" | "fzf" | "awk" | "sed"
+                if command.stdin.names.is_some() =>
+            {
                 Flow { present: true, text: None, names: command.stdin.names.clone(), taint }
             }
-            "curl" | "wget" | "aria2c" | "lynx" | "http" | "https" | "xh" | "nc" | "ncat" | "netcat" | "telnet" | "w3m" | "fetch"
-            | "socat" | "ftp" | "lwp-request" | "GET" | "links" | "curlie" | "dig" | "nslookup" | "ssh" => Flow::unseen(taint | NETWORK),
-            "gsutil" | "aws" | "gh" | "host" if command.args.iter().any(|word| matches!(word.text.as_str(), "cat" | "cp" | "view" | "api" | "-t")) => {
+            "curl" | "wget" | "aria2c" | "lynx" | "http" | "https" | "xh" | "nc" | "ncat" | "netcat" | "telnet"
+            | "w3m" | "fetch" | "socat" | "ftp" | "lwp-request" | "GET" | "links" | "curlie" | "dig" | "nslookup"
+            | "ssh" => Flow::unseen(taint | NETWORK),
+            "gsutil" | "aws" | "gh" | "host"
+                if command
+                    .args
+                    .iter()
+                    .any(|word| matches!(word.text.as_str(), "cat" | "cp" | "view" | "api" | "-t")) =>
+            {
                 Flow::unseen(taint | NETWORK)
             }
             _ if decodes(command) => Flow::unseen(taint | HIDDEN),
@@ -252,7 +298,8 @@ impl Walker {
 
     fn other_output(&mut self, command: &Command, taint: u8) -> Flow {
         let secret = command.operands().any(|word| target::is_secret(&word.text, self.cwd()));
-        let files = command.operands().fold(0, |all, word| all | self.files.get(&word.text).map_or(0, |flow| flow.taint));
+        let files =
+            command.operands().fold(0, |all, word| all | self.files.get(&word.text).map_or(0, |flow| flow.taint));
         Flow::unseen(taint | files | if secret { SECRET } else { 0 })
     }
 }
@@ -263,7 +310,9 @@ fn fits(rule: &Rule, command: &Command, operands: &[&str]) -> bool {
     let leads = wanted.by_ref().enumerate().all(|(at, pattern)| {
         operands.get(at).is_some_and(|operand| pattern.split('|').any(|one| word_fits(one, operand)))
     });
-    leads && (rule.need.is_empty() || any_needed(rule.need, command, operands)) && !any_needed(rule.unless, command, operands)
+    leads
+        && (rule.need.is_empty() || any_needed(rule.need, command, operands))
+        && !any_needed(rule.unless, command, operands)
 }
 
 fn word_fits(pattern: &str, operand: &str) -> bool {
@@ -274,7 +323,10 @@ fn word_fits(pattern: &str, operand: &str) -> bool {
 }
 
 fn any_needed(needs: &str, command: &Command, operands: &[&str]) -> bool {
-    needs.split(' ').filter(|need| !need.is_empty()).any(|need| need.split('&').all(|one| needed(one, command, operands)))
+    needs
+        .split(' ')
+        .filter(|need| !need.is_empty())
+        .any(|need| need.split('&').all(|one| needed(one, command, operands)))
 }
 
 fn needed(one: &str, command: &Command, operands: &[&str]) -> bool {
@@ -297,9 +349,10 @@ fn needed(one: &str, command: &Command, operands: &[&str]) -> bool {
 /// Asks for help or the version, and so does nothing else.
 fn is_help(command: &Command) -> bool {
     const RUNNERS: &[&str] = &[
-        "sudo", "doas", "env", "xargs", "find", "sh", "bash", "zsh", "dash", "fish", "ksh", "ssh", "docker", "podman", "kubectl", "echo",
-        "printf", "eval", "time", "nohup", "timeout", "nice", "watch", "python3", "python", "node", "perl", "ruby", "exec", "command",
-        "trap", "alias", "git", "busybox", "su", "xvfb-run", "parallel", "setsid", "builtin", "ionice", "stdbuf", "flock", "chroot",
+        "sudo", "doas", "env", "xargs", "find", "sh", "bash", "zsh", "dash", "fish", "ksh", "ssh", "docker", "podman",
+        "kubectl", "echo", "printf", "eval", "time", "nohup", "timeout", "nice", "watch", "python3", "python", "node",
+        "perl", "ruby", "exec", "command", "trap", "alias", "git", "busybox", "su", "xvfb-run", "parallel", "setsid",
+        "builtin", "ionice", "stdbuf", "flock", "chroot",
     ];
     let asks = |arg: &str| matches!(arg, "--help" | "--version");
     let first = command.args.first().map_or("", |word| word.text.as_str());
@@ -310,12 +363,20 @@ fn is_help(command: &Command) -> bool {
         let first_operand = command.args.iter().position(|word| !word.is_option());
         return first_operand.is_some() && command.args.iter().skip(1).take(6).any(|word| asks(&word.text));
     }
+    if matches!(command.name.as_str(), "docker" | "podman" | "kubectl") {
+        let runs = command.args.iter().any(|word| matches!(word.text.as_str(), "run" | "exec" | "create" | "debug"));
+        return !runs && command.options().any(asks);
+    }
     !RUNNERS.contains(&command.name.as_str()) && command.options().any(asks)
 }
 
 /// What `echo` prints.
 fn echo(command: &Command) -> String {
-    let flags = command.args.iter().take_while(|word| matches!(word.text.as_str(), "-e" | "-n" | "-ne" | "-en" | "-E" | "-r" | "--")).count();
+    let flags = command
+        .args
+        .iter()
+        .take_while(|word| matches!(word.text.as_str(), "-e" | "-n" | "-ne" | "-en" | "-E" | "-r" | "--"))
+        .count();
     let words: Vec<&str> = command.args[flags..].iter().map(|word| word.text.as_str()).collect();
     let text = words.join(" ");
     if command.args[..flags].iter().any(|word| word.text.contains('e')) { unescape(&text) } else { text }
@@ -355,8 +416,8 @@ fn decodes(command: &Command) -> bool {
         "base64" | "base32" | "basenc" => command.has("-d -D --decode -di"),
         "xxd" => command.has("-r"),
         "openssl" => command.has("-d"),
-        "rev" | "tr" | "uudecode" | "zcat" | "gunzip" | "gzip" | "bunzip2" | "xz" | "unxz" | "zstd" | "bzcat" | "xzcat" | "gpg"
-        | "rot13" | "caesar" | "dd" | "iconv" => true,
+        "rev" | "tr" | "uudecode" | "zcat" | "gunzip" | "gzip" | "bunzip2" | "xz" | "unxz" | "zstd" | "bzcat"
+        | "xzcat" | "gpg" | "rot13" | "caesar" | "dd" | "iconv" => true,
         "python" | "python3" | "perl" | "ruby" | "node" | "php" => true,
         _ => false,
     }

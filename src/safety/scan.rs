@@ -2,8 +2,8 @@
 
 use super::walk::{MAX_TEXT, Walker, some};
 use super::word::{
-    Flow, HIDDEN, PIPE_FILE, SOME, SPLIT, Span, TOKEN, Taint, UNKNOWN, Word, closing, expand_braces,
-    skip_quoted, unescape,
+    Flow, HIDDEN, PIPE_FILE, SOME, SPLIT, Span, TOKEN, Taint, UNKNOWN, Word, closing, expand_braces, skip_quoted,
+    unescape,
 };
 use crate::request::Shell;
 
@@ -52,7 +52,8 @@ impl Built {
 impl Walker {
     /// The words that the shell makes of one raw word.
     pub(super) fn words(&mut self, raw: &str, span: Span) -> Vec<Word> {
-        if raw.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b',' | b'=')) {
+        if raw.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b',' | b'='))
+        {
             return vec![Word::new(raw, span)];
         }
         let mut words = Vec::new();
@@ -106,10 +107,9 @@ impl Walker {
                 }
                 '$' => self.dollar(rest, mode, span, built),
                 '`' if !fish => {
-                    let end = rest[1..].find('`').map_or(rest.len(), |end| end + 2);
-                    let code = rest[1..end.max(2) - 1].replace("\\`", "`");
+                    let (code, taken) = backticked(rest);
                     self.substitute(&code, mode, span, built);
-                    end
+                    taken
                 }
                 '(' if fish && mode == Mode::Bare => match closing(rest, 0, b'(', b')') {
                     Some(end) => {
@@ -131,13 +131,12 @@ impl Walker {
     fn dollar(&mut self, rest: &str, mode: Mode, span: Span, built: &mut Built) -> usize {
         let bytes = rest.as_bytes();
         match bytes.get(1) {
-            Some(b'(') if rest.starts_with("$((") => match closing(rest, 1, b'(', b')') {
-                Some(end) => {
-                    built.push(SOME);
-                    end + 1
-                }
-                None => 2,
-            },
+            Some(b'(') if rest.starts_with("$((") => {
+                built.push(SOME);
+                let end = closing(rest, 1, b'(', b')');
+                self.substitutions_in(end.map_or("", |end| &rest[3..end]), span);
+                end.map_or(rest.len(), |end| end + 1)
+            }
             Some(b'(') => {
                 let end = closing(rest, 1, b'(', b')').unwrap_or(rest.len());
                 self.substitute(&rest[2..end], mode, span, built);
@@ -218,9 +217,10 @@ impl Walker {
             (None, "IFS") => (vec![" ".into()], 0),
             (None, "XDG_CACHE_HOME") => (vec!["~/.cache".into()], 0),
             (None, "XDG_CONFIG_HOME") => (vec!["~/.config".into()], 0),
-            (None, "USER" | "LOGNAME" | "HOSTNAME" | "RANDOM" | "UID" | "EUID" | "PPID" | "SECONDS" | "EPOCHSECONDS") => {
-                (vec![some()], 0)
-            }
+            (
+                None,
+                "USER" | "LOGNAME" | "HOSTNAME" | "RANDOM" | "UID" | "EUID" | "PPID" | "SECONDS" | "EPOCHSECONDS",
+            ) => (vec![some()], 0),
             _ => (vec![UNKNOWN.to_string()], if is_token_name(name) { TOKEN } else { 0 }),
         };
         built.taint |= taint;
@@ -311,6 +311,17 @@ fn escape(rest: &str, mode: Mode, built: &mut Built) -> usize {
     1 + next.len_utf8()
 }
 
+/// The code of a backtick substitution that `rest` begins with, and the bytes taken.
+fn backticked(rest: &str) -> (String, usize) {
+    let bytes = rest.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() && bytes[at] != b'`' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    let end = at.min(rest.len());
+    (rest[1..end].replace("\\`", "`"), (end + 1).min(rest.len()))
+}
+
 /// In fish `\'` does not end a single-quoted string.
 fn fish_quote_end(bytes: &[u8], at: usize) -> usize {
     let mut here = at + 1;
@@ -337,16 +348,23 @@ pub(super) fn is_token_name(name: &str) -> bool {
 fn pieces(text: &str, shell: Shell) -> Vec<(&str, bool)> {
     let bytes = text.as_bytes();
     let (mut found, mut from, mut at, mut piped) = (Vec::new(), 0, 0, false);
+    let mut closes = true;
     while at < bytes.len() {
         match bytes[at] {
             b'\\' => at += 1,
             b'\'' if shell == Shell::Fish => at = fish_quote_end(bytes, at),
             b'\'' | b'"' => at = skip_quoted(bytes, at),
-            b'$' if bytes.get(at + 1) == Some(&b'(') => at = closing(text, at + 1, b'(', b')').unwrap_or(at),
+            b'$' if closes && bytes.get(at + 1) == Some(&b'(') => {
+                let end = closing(text, at + 1, b'(', b')');
+                closes = end.is_some();
+                at = end.unwrap_or(at);
+            }
             b'&' if at > 0 && bytes[at - 1] == b'>' || bytes.get(at + 1) == Some(&b'>') => {}
             b';' | b'|' | b'&' | b'\n' | b'(' | b')' => {
                 found.push((&text[from..at], piped));
-                let pipe = bytes[at] == b'|' && bytes.get(at + 1) != Some(&b'|') && bytes.get(at.wrapping_sub(1)) != Some(&b'|');
+                let pipe = bytes[at] == b'|'
+                    && bytes.get(at + 1) != Some(&b'|')
+                    && bytes.get(at.wrapping_sub(1)) != Some(&b'|');
                 piped = pipe && at > 0 && bytes[at - 1] != b'>';
                 from = at + 1;
             }
@@ -362,7 +380,7 @@ fn pieces(text: &str, shell: Shell) -> Vec<(&str, bool)> {
 /// Splits at unquoted blanks.
 fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
     let bytes = piece.as_bytes();
-    let (mut words, mut at, mut from) = (Vec::new(), 0, None);
+    let (mut words, mut at, mut from, mut closes) = (Vec::new(), 0, None, true);
     while at < bytes.len() {
         if bytes[at].is_ascii_whitespace() {
             if let Some(start) = from.take() {
@@ -373,7 +391,11 @@ fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
             match bytes[at] {
                 b'\\' => at += 1,
                 b'\'' | b'"' => at = skip_quoted(bytes, at),
-                b'$' if bytes.get(at + 1) == Some(&b'(') => at = closing(piece, at + 1, b'(', b')').unwrap_or(at),
+                b'$' if closes && bytes.get(at + 1) == Some(&b'(') => {
+                    let end = closing(piece, at + 1, b'(', b')');
+                    closes = end.is_some();
+                    at = end.unwrap_or(at);
+                }
                 _ => {}
             }
         }

@@ -50,43 +50,182 @@ pub(super) enum Target {
 }
 
 const BUILD: &[&str] = &[
-    "target", "build", "dist", "node_modules", "__pycache__", ".pytest_cache", ".mypy_cache", "coverage", ".nyc_output",
-    ".next", ".nuxt", ".tox", ".ruff_cache", ".turbo", ".parcel-cache", ".eggs", "htmlcov", ".svelte-kit", ".cache",
-    "cmake-build-debug", "cmake-build-release", ".terraform", ".dart_tool",
+    "target",
+    "build",
+    "dist",
+    "node_modules",
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    "coverage",
+    ".nyc_output",
+    ".next",
+    ".nuxt",
+    ".tox",
+    ".ruff_cache",
+    ".turbo",
+    ".parcel-cache",
+    ".eggs",
+    "htmlcov",
+    ".svelte-kit",
+    ".cache",
+    "cmake-build-debug",
+    "cmake-build-release",
+    ".terraform",
+    ".dart_tool",
 ];
 const SYSTEM: &[&str] = &[
-    "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "root", "run", "sbin", "sys", "usr", "var", "System",
-    "Library", "Applications", "private", "cores", "nix", "snap",
+    "bin",
+    "boot",
+    "dev",
+    "etc",
+    "lib",
+    "lib32",
+    "lib64",
+    "proc",
+    "root",
+    "run",
+    "sbin",
+    "sys",
+    "usr",
+    "var",
+    "System",
+    "Library",
+    "Applications",
+    "private",
+    "cores",
+    "nix",
+    "snap",
 ];
 const DATA: &[&str] = &["srv", "opt", "mnt", "media", "Volumes", "data", "export", "net"];
 const CRITICAL: &[&str] = &[
-    "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/sudoers", "/etc/fstab", "/etc/hosts",
-    "/etc/resolv.conf", "/etc/crontab", "/etc/environment", "/etc/ld.so.preload", "/etc/ssh/sshd_config",
-    "/etc/master.passwd", "/etc/machine-id", "/etc/nsswitch.conf", "/etc/inittab", "/etc/crypttab", "/etc/hostname",
-    "/proc/sysrq-trigger", "/etc/exports", "/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog", "/var/log/auth.log",
-    "/var/log/syslog", "/var/log/messages", "/var/log/secure", "/var/log/audit/audit.log", "/etc/apt/sources.list",
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/group",
+    "/etc/gshadow",
+    "/etc/sudoers",
+    "/etc/fstab",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/etc/crontab",
+    "/etc/environment",
+    "/etc/ld.so.preload",
+    "/etc/ssh/sshd_config",
+    "/etc/master.passwd",
+    "/etc/machine-id",
+    "/etc/nsswitch.conf",
+    "/etc/inittab",
+    "/etc/crypttab",
+    "/etc/hostname",
+    "/proc/sysrq-trigger",
+    "/etc/exports",
+    "/var/log/wtmp",
+    "/var/log/btmp",
+    "/var/log/lastlog",
+    "/var/log/auth.log",
+    "/var/log/syslog",
+    "/var/log/messages",
+    "/var/log/secure",
+    "/var/log/audit/audit.log",
+    "/etc/apt/sources.list",
 ];
 const STARTUP: &[&str] = &[
-    ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile", ".zshrc", ".zshenv", ".zprofile", ".zlogin",
-    ".zlogout", ".xinitrc", ".xprofile", ".xsession", ".kshrc", ".cshrc", ".tcshrc", ".login", ".inputrc",
-    ".config/fish/config.fish", ".bash_aliases", ".pam_environment", ".gitconfig", ".tmux.conf", ".vimrc",
+    ".bashrc",
+    ".bash_profile",
+    ".bash_login",
+    ".bash_logout",
+    ".profile",
+    ".zshrc",
+    ".zshenv",
+    ".zprofile",
+    ".zlogin",
+    ".zlogout",
+    ".xinitrc",
+    ".xprofile",
+    ".xsession",
+    ".kshrc",
+    ".cshrc",
+    ".tcshrc",
+    ".login",
+    ".inputrc",
+    ".config/fish/config.fish",
+    ".bash_aliases",
+    ".pam_environment",
+    ".gitconfig",
+    ".tmux.conf",
+    ".vimrc",
 ];
 const ETC_STARTUP: &[&str] = &["profile", "bash.bashrc", "bashrc", "zshrc", "rc.local", "zsh/zshrc", "zsh/zshenv"];
 const HISTORY: &[&str] = &[
-    ".bash_history", ".zsh_history", ".history", ".zhistory", ".python_history", ".psql_history", ".mysql_history",
-    ".sqlite_history", ".node_repl_history", ".local/share/fish/fish_history", ".sh_history", ".lesshst",
+    ".bash_history",
+    ".zsh_history",
+    ".history",
+    ".zhistory",
+    ".python_history",
+    ".psql_history",
+    ".mysql_history",
+    ".sqlite_history",
+    ".node_repl_history",
+    ".local/share/fish/fish_history",
+    ".sh_history",
+    ".lesshst",
 ];
 const CREDENTIAL: &[&str] = &[
-    ".netrc", ".pgpass", ".git-credentials", ".npmrc", ".pypirc", ".my.cnf", ".vault-token", ".password-store",
-    ".aws/credentials", ".aws", ".kube/config", ".kube", ".docker/config.json", ".gnupg", ".ssh", ".config/gcloud",
-    ".config/gh/hosts.yml", ".cargo/credentials", ".cargo/credentials.toml", ".azure", ".config/op", ".gem/credentials",
-    ".config/rclone/rclone.conf", ".mozilla", ".config/google-chrome", ".local/share/keyrings", "Library/Keychains",
-    ".config/sops", ".terraform.d/credentials.tfrc.json", ".bitcoin", ".electrum", ".htpasswd", ".s3cfg", ".boto",
+    ".netrc",
+    ".pgpass",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    ".my.cnf",
+    ".vault-token",
+    ".password-store",
+    ".aws/credentials",
+    ".aws",
+    ".kube/config",
+    ".kube",
+    ".docker/config.json",
+    ".gnupg",
+    ".ssh",
+    ".config/gcloud",
+    ".config/gh/hosts.yml",
+    ".cargo/credentials",
+    ".cargo/credentials.toml",
+    ".azure",
+    ".config/op",
+    ".gem/credentials",
+    ".config/rclone/rclone.conf",
+    ".mozilla",
+    ".config/google-chrome",
+    ".local/share/keyrings",
+    "Library/Keychains",
+    ".config/sops",
+    ".terraform.d/credentials.tfrc.json",
+    ".bitcoin",
+    ".electrum",
+    ".htpasswd",
+    ".s3cfg",
+    ".boto",
 ];
 const HOME_CACHE: &[&str] = &[
-    ".cache", "Library/Caches", ".npm", ".cargo/registry", ".cargo/git", ".gradle/caches", ".m2/repository", ".nuget/packages",
-    ".yarn/cache", ".pnpm-store", ".local/share/Trash", ".Trash", ".thumbnails", "Library/Developer/Xcode/DerivedData",
-    ".ivy2/cache", ".bun/install/cache", "go/pkg/mod", ".composer/cache", ".conda/pkgs",
+    ".cache",
+    "Library/Caches",
+    ".npm",
+    ".cargo/registry",
+    ".cargo/git",
+    ".gradle/caches",
+    ".m2/repository",
+    ".nuget/packages",
+    ".yarn/cache",
+    ".pnpm-store",
+    ".local/share/Trash",
+    ".Trash",
+    ".thumbnails",
+    "Library/Developer/Xcode/DerivedData",
+    ".ivy2/cache",
+    ".bun/install/cache",
+    "go/pkg/mod",
+    ".composer/cache",
+    ".conda/pkgs",
 ];
 
 /// Says what the path `text` is. `~` stands for the home directory, markers for what is unknown; `cwd` is where the
@@ -171,7 +310,10 @@ fn home_relative(path: &str) -> Option<&str> {
 
 /// Everything: `*`, `**`, `.*`, `{*,.*}`, `*.*`, `[^.]*`.
 fn is_everything(name: &str) -> bool {
-    matches!(name, "*" | "**" | ".*" | "*.*" | ".[!.]*" | ".[^.]*" | "?*" | ".??*" | "*?" | ".?*" | "[!.]*" | "" | "***")
+    matches!(
+        name,
+        "*" | "**" | ".*" | "*.*" | ".[!.]*" | ".[^.]*" | "?*" | ".??*" | "*?" | ".?*" | "[!.]*" | "" | "***"
+    )
 }
 
 fn all_everything(path: &str) -> bool {
@@ -207,7 +349,10 @@ fn in_home(rest: &str) -> Target {
 
 /// Files in a credential directory that hold no secret.
 fn is_public(path: &str) -> bool {
-    path.ends_with(".pub") || path.ends_with("known_hosts") || path.ends_with(".ssh/config") || path.ends_with(".aws/config")
+    path.ends_with(".pub")
+        || path.ends_with("known_hosts")
+        || path.ends_with(".ssh/config")
+        || path.ends_with(".aws/config")
 }
 
 fn absolute(path: &str, rest: &str) -> Target {
@@ -226,7 +371,8 @@ fn absolute(path: &str, rest: &str) -> Target {
     if all_everything(rest) || rest.starts_with("**/") || is_everything(top) {
         return Target::Root;
     }
-    if top == "tmp" || path.starts_with("/var/tmp") || path.starts_with("/private/tmp") || path.starts_with("/dev/shm") {
+    if top == "tmp" || path.starts_with("/var/tmp") || path.starts_with("/private/tmp") || path.starts_with("/dev/shm")
+    {
         let inner = path.split_once("tmp").map_or(below, |(_, inner)| inner.trim_start_matches('/'));
         return if all_everything(inner) { Target::AllTmp } else { Target::Tmp };
     }
@@ -239,18 +385,21 @@ fn absolute(path: &str, rest: &str) -> Target {
     if path.starts_with("/var/www") || DATA.contains(&top) {
         return Target::Data;
     }
-    if SYSTEM.contains(&top) || SYSTEM.iter().any(|dir| top.contains(['*', '?', '[', '{']) && dir.starts_with(&top[..1])) {
+    if SYSTEM.contains(&top)
+        || SYSTEM.iter().any(|dir| top.contains(['*', '?', '[', '{']) && dir.starts_with(&top[..1]))
+    {
         return Target::System;
     }
     Target::Data
 }
 
 fn device_target(device: &str) -> Target {
-    const SINKS: &[&str] =
-        &["null", "zero", "full", "stdout", "stderr", "stdin", "tty", "random", "urandom", "console", "pts", "fd", "ptmx"];
+    const SINKS: &[&str] = &[
+        "null", "zero", "full", "stdout", "stderr", "stdin", "tty", "random", "urandom", "console", "pts", "fd", "ptmx",
+    ];
     const DISKS: &[&str] = &[
-        "sd", "hd", "vd", "xvd", "nvme", "disk", "rdisk", "mmcblk", "md", "dm-", "mapper", "loop", "mem", "kmem", "port",
-        "sr", "ada", "da", "nbd", "zd", "block",
+        "sd", "hd", "vd", "xvd", "nvme", "disk", "rdisk", "mmcblk", "md", "dm-", "mapper", "loop", "mem", "kmem",
+        "port", "sr", "ada", "da", "nbd", "zd", "block",
     ];
     let first = device.split('/').next().unwrap_or(device);
     if matches!(first, "tcp" | "udp") || SINKS.contains(&first) || first.starts_with("tty") {
@@ -289,7 +438,8 @@ fn special_name(path: &str) -> Option<Target> {
     if parts().any(|p| matches!(p, ".git" | ".hg" | ".svn" | ".jj")) {
         return Some(Target::Git);
     }
-    if parts().any(|p| matches!(p.trim_start_matches('.'), "backup" | "backups" | "snapshots" | "Backups" | "snapshot")) {
+    if parts().any(|p| matches!(p.trim_start_matches('.'), "backup" | "backups" | "snapshots" | "Backups" | "snapshot"))
+    {
         return Some(Target::Backup);
     }
     (is_secret_file(last) || path.contains(".ssh/id_")).then_some(Target::Credential)
@@ -301,15 +451,36 @@ fn is_secret_file(name: &str) -> bool {
     if SAMPLES.iter().any(|end| name.ends_with(end)) {
         return false;
     }
-    matches!(name, "id_rsa" | "id_ed25519" | "id_ecdsa" | "id_dsa" | ".env" | "credentials.json" | ".netrc" | ".pgpass"
-        | "service-account.json" | ".git-credentials" | ".npmrc" | ".pypirc" | "secrets.yml" | "secrets.yaml" | "secrets.json"
-        | "kubeconfig" | ".htpasswd" | "wallet.dat" | ".vault_pass")
-        || name.starts_with(".env.")
+    matches!(
+        name,
+        "id_rsa"
+            | "id_ed25519"
+            | "id_ecdsa"
+            | "id_dsa"
+            | ".env"
+            | "credentials.json"
+            | ".netrc"
+            | ".pgpass"
+            | "service-account.json"
+            | ".git-credentials"
+            | ".npmrc"
+            | ".pypirc"
+            | "secrets.yml"
+            | "secrets.yaml"
+            | "secrets.json"
+            | "kubeconfig"
+            | ".htpasswd"
+            | "wallet.dat"
+            | ".vault_pass"
+    ) || name.starts_with(".env.")
         || [".pem", ".key", ".p12", ".pfx", ".kdbx", ".jks", ".keystore"].iter().any(|end| name.ends_with(end))
 }
 
 /// A file whose content is a secret when read.
 pub(super) fn is_secret(text: &str, cwd: Option<&str>) -> bool {
+    if text.contains([' ', '\n']) {
+        return false;
+    }
     let path = normalize(text, cwd);
     matches!(path.as_str(), "/etc/shadow" | "/etc/gshadow" | "/etc/master.passwd" | "/proc/self/environ")
         || path.ends_with("/environ") && path.starts_with("/proc/")

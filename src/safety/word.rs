@@ -166,6 +166,7 @@ fn close(bytes: &[u8], at: usize, open: u8, shut: u8) -> Option<usize> {
             b'\\' => here += 1,
             b'\'' | b'"' => here = skip_quoted(bytes, here),
             b if b == open => depth += 1,
+            b if b == shut && depth == 1 && shut == b')' && in_case(&bytes[at..here]) => {}
             b if b == shut => {
                 depth -= 1;
                 if depth == 0 {
@@ -177,6 +178,12 @@ fn close(bytes: &[u8], at: usize, open: u8, shut: u8) -> Option<usize> {
         here += 1;
     }
     None
+}
+
+/// The text stands in a `case` whose patterns end in a lone `)`.
+fn in_case(text: &[u8]) -> bool {
+    let count = |word: &[u8]| text.windows(word.len()).filter(|part| *part == word).count();
+    text.len() < 2048 && count(b"case ") > count(b"esac")
 }
 
 /// C-style escapes as in `$'…'`, `printf` and `echo -e`.

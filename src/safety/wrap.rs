@@ -2,7 +2,7 @@
 
 use super::Risk;
 use super::walk::{Command, Walker};
-use super::word::{Flow, NETWORK, SECRET, SHELL, Span, UNKNOWN, Word};
+use super::word::{Flow, HIDDEN, NETWORK, SECRET, SHELL, Span, UNKNOWN, Word};
 use crate::request::Shell;
 
 /// Programs whose remaining words are a command: their options that take a value, and how many operands come first.
@@ -18,21 +18,77 @@ const PREFIXES: &[(&str, &str, usize)] = &[
     ("exec", "-a", 0),
     ("env", "-u -C -P --unset --chdir", 0),
     ("chroot|systemd-nspawn|arch-chroot", "--userspec --groups -D -M -u", 1),
-    ("unshare|nsenter|systemd-run|firejail|bwrap|numactl|cgexec|prlimit|systemd-inhibit|setpriv|setarch|linux64|faketime|aws-vault|direnv|gdb|lldb|valgrind|strace|ltrace|perf", "-o -e -p -t -S -G -u -n -P -g --target --uid --gid --unit --property --description --what --why --slice --setenv", 0),
+    ("unshare|nsenter|systemd-run|firejail|bwrap|numactl|cgexec|prlimit|systemd-inhibit|setpriv|setarch|linux64|faketime|aws-vault|gdb|lldb|valgrind|strace|ltrace|perf", "-o -e -p -t -S -G -u -n -P -g --target --uid --gid --unit --property --description --what --why --slice --setenv", 0),
     ("sudo|doas|pkexec|run0", "-u -g -h -p -C -r -t -T -U -D -R --user --group --host --prompt --chdir --chroot --role --type --close-from --other-user", 0),
     ("busybox|toybox", "", 0),
     ("hyperfine|xvfb-run|dotenv|op|infisical|doppler", "-w -r -n -s --warmup --runs --name", 0),
 ];
 const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "mksh", "rbash", "csh", "tcsh"];
 const INTERPRETERS: &[&str] = &[
-    "python", "python3", "python2", "perl", "ruby", "node", "nodejs", "php", "lua", "deno", "bun", "Rscript", "tclsh", "osascript", "pwsh",
-    "ipython", "irb", "guile", "julia", "pypy3", "powershell",
+    "python",
+    "python3",
+    "python2",
+    "perl",
+    "ruby",
+    "node",
+    "nodejs",
+    "php",
+    "lua",
+    "deno",
+    "bun",
+    "Rscript",
+    "tclsh",
+    "osascript",
+    "pwsh",
+    "ipython",
+    "irb",
+    "guile",
+    "julia",
+    "pypy3",
+    "powershell",
 ];
 
 /// Programs whose output is meant for `eval`.
 const SETUP: &[&str] = &[
-    "ssh-agent", "brew", "direnv", "starship", "zoxide", "pyenv", "rbenv", "nodenv", "jenv", "fnm", "mise", "opam", "dircolors", "atuin",
-    "fzf", "thefuck", "keychain", "gpg-agent", "conda", "minikube", "docker-machine", "cmdai", "luarocks", "resize", "lesspipe", "register-python-argcomplete", "gh", "kubectl", "helm", "pip", "npm", "rustup", "poetry", "uv", "nvm", "asdf", "navi", "mcfly", "pkgx",
+    "ssh-agent",
+    "brew",
+    "direnv",
+    "starship",
+    "zoxide",
+    "pyenv",
+    "rbenv",
+    "nodenv",
+    "jenv",
+    "fnm",
+    "mise",
+    "opam",
+    "dircolors",
+    "atuin",
+    "fzf",
+    "thefuck",
+    "keychain",
+    "gpg-agent",
+    "conda",
+    "minikube",
+    "docker-machine",
+    "cmdai",
+    "luarocks",
+    "resize",
+    "lesspipe",
+    "register-python-argcomplete",
+    "gh",
+    "kubectl",
+    "helm",
+    "pip",
+    "npm",
+    "rustup",
+    "poetry",
+    "uv",
+    "nvm",
+    "asdf",
+    "navi",
+    "mcfly",
+    "pkgx",
 ];
 
 impl Walker {
@@ -48,11 +104,19 @@ impl Walker {
         if is_interpreter(name) {
             return self.interpreter(command);
         }
-        if let Some((_, valued, operands)) = PREFIXES.iter().find(|(names, ..)| names.split('|').any(|one| one == name)) {
+        if let Some((_, valued, operands)) = PREFIXES.iter().find(|(names, ..)| names.split('|').any(|one| one == name))
+        {
             return self.prefix(command, valued, *operands);
         }
         match name {
-            "command" if !command.has("-v -V") => self.prefix(command, "", 0),
+            "command"
+                if !matches!(
+                    command.args.first().map(|word| word.text.as_str()),
+                    Some("-v" | "-V" | "-pv" | "-pV")
+                ) =>
+            {
+                self.prefix(command, "", 0)
+            }
             "command" => Some(Flow::text(command.operands().next().map_or(String::new(), |word| word.text.clone()))),
             "xargs" | "parallel" => Some(self.xargs(command)),
             "eval" => Some(self.eval(command)),
@@ -66,7 +130,9 @@ impl Walker {
             "kubectl" | "oc" | "k" => self.kubectl_exec(command),
             "git" => self.git(command),
             "fd" | "fdfind" => self.fd_exec(command),
-            "flock" | "script" => self.code_option(command, "-c --command").or_else(|| self.prefix(command, "-w -E", 1)),
+            "flock" | "script" => {
+                self.code_option(command, "-c --command").or_else(|| self.prefix(command, "-w -E", 1))
+            }
             "tmux" | "screen" => self.terminal(command),
             "repeat" => self.prefix(command, "", 1),
             "poetry" | "pipenv" | "uv" | "bundle" | "pdm" | "rye" | "hatch" | "conda" => self.runner(command, word),
@@ -82,7 +148,7 @@ impl Walker {
     /// The words after a wrapper's own options and operands.
     fn prefix(&mut self, command: &Command, valued: &str, operands: usize) -> Option<Flow> {
         if command.name == "env" {
-            if let Some(code) = command.value_of("-S --split-string") {
+            if let Some(code) = own_options(command, valued).value_of("-S --split-string") {
                 return Some(self.run_word(&code));
             }
         }
@@ -101,9 +167,13 @@ impl Walker {
         }
         self.flag("sudo", command.span);
         let rest = after_options(&command.args, valued);
-        let own: Vec<&str> = command.args[..command.args.len() - rest.len()].iter().map(|word| word.text.as_str()).collect();
-        let login = own.iter().any(|arg| matches!(*arg, "-i" | "-s" | "--login" | "--shell" | "-is" | "-si" | "-iu" | "-su"));
-        let other = command.value_of("-u --user").filter(|user| user.text != "root" && !user.text.contains(UNKNOWN));
+        let own: Vec<&str> =
+            command.args[..command.args.len() - rest.len()].iter().map(|word| word.text.as_str()).collect();
+        let login =
+            own.iter().any(|arg| matches!(*arg, "-i" | "-s" | "--login" | "--shell" | "-is" | "-si" | "-iu" | "-su"));
+        let other = own_options(command, valued)
+            .value_of("-u --user")
+            .filter(|user| user.text != "root" && !user.text.contains(UNKNOWN));
         if rest.is_empty() {
             if login && other.is_none() {
                 self.flag("root-shell", command.span);
@@ -128,7 +198,8 @@ impl Walker {
     fn root_program(&mut self, words: &[Word], span: Span) {
         let first = words.iter().find(|word| !super::walk::is_assignment(&word.text));
         let Some(path) = first.map(|word| word.text.as_str()).filter(|_| self.root) else { return };
-        let local = path.starts_with("./") || path.starts_with("~/") || path.starts_with("/tmp/") || path.starts_with("../");
+        let local =
+            path.starts_with("./") || path.starts_with("~/") || path.starts_with("/tmp/") || path.starts_with("../");
         let scripted = local || path.ends_with(".sh") || path.ends_with(".run");
         if scripted && !path.contains("/bin/") {
             self.flag("unseen-code-root", span);
@@ -156,7 +227,9 @@ impl Walker {
     /// `sh -c code`, `sh file`, `sh` at the end of a pipe, `sh` alone.
     fn shell_program(&mut self, command: &Command) -> Flow {
         let at = command.args.iter().position(|w| w.is_option() && !w.text.starts_with("--") && w.text.contains('c'));
-        if let Some(at) = at.filter(|at| command.args[..*at].iter().all(|word| word.is_option() || word.text == "pipefail")) {
+        if let Some(at) =
+            at.filter(|at| command.args[..*at].iter().all(|word| word.is_option() || word.text == "pipefail"))
+        {
             let code = command.args[at + 1..].iter().find(|word| !word.is_option() || word.text.contains(' '));
             return code.map_or(Flow::default(), |code| self.shell_code(command, &code.clone()));
         }
@@ -209,7 +282,9 @@ impl Walker {
             Some(flow) if flow.taint & NETWORK != 0 || flow.text.is_some() => return self.feed(&flow, file.span, true),
             Some(flow) => return self.feed(&Flow { text: None, ..flow }, file.span, true),
             None if taint & NETWORK != 0 => self.flag("network-code", file.span),
-            None if file.text.starts_with("http://") || file.text.starts_with("https://") => self.flag("network-code", file.span),
+            None if file.text.starts_with("http://") || file.text.starts_with("https://") => {
+                self.flag("network-code", file.span)
+            }
             None if file.text.contains(UNKNOWN) && file.unseen() => self.unseen_code(file.span),
             None if self.root => self.flag("unseen-code-root", command.span),
             None => {}
@@ -302,14 +377,25 @@ impl Walker {
             }
             return command.stdin.clone();
         }
-        let mark = command.value_of("-I -J --replace").map_or("{}".into(), |word| word.text);
+        let mark = own_options(command, valued).value_of("-I -J --replace").map_or("{}".into(), |word| word.text);
         let program = rest.first().map_or("", |word| word.text.as_str()).to_owned();
-        let code = SHELLS.contains(&program.as_str()) && rest.len() > 1 && rest.last().is_some_and(|word| word.text.ends_with('c'));
-        if code && command.stdin.text.is_none() {
+        let last = rest.last().map_or("", |word| word.text.as_str());
+        let code =
+            SHELLS.contains(&program.as_str()) && rest.len() > 1 && (last.ends_with('c') || last.starts_with(&mark));
+        if code && command.stdin.text.is_none() && command.stdin.names.is_none() {
             self.unseen_code(command.span);
         }
-        let deletes = rest.iter().any(|w| matches!(w.text.as_str(), "delete" | "rm" | "rmi" | "terminate-instances" | "del" | "DEL"));
-        if deletes && rest.len() > 1 && matches!(program.as_str(), "docker" | "podman" | "kubectl" | "aws" | "redis-cli" | "gcloud") && rest[1].text != "rmi" {
+        if code && command.stdin.taint & (NETWORK | HIDDEN) != 0 {
+            self.flag(if command.stdin.taint & NETWORK != 0 { "network-code" } else { "hidden-code" }, command.span);
+        }
+        let deletes = rest
+            .iter()
+            .any(|w| matches!(w.text.as_str(), "delete" | "rm" | "rmi" | "terminate-instances" | "del" | "DEL"));
+        if deletes
+            && rest.len() > 1
+            && matches!(program.as_str(), "docker" | "podman" | "kubectl" | "aws" | "redis-cli" | "gcloud")
+            && rest[1].text != "rmi"
+        {
             self.flag("many-remote", command.span);
         }
         self.each_name(&rest, &items, &mark, command.span)
@@ -338,7 +424,10 @@ impl Walker {
     }
 
     fn fd_exec(&mut self, command: &Command) -> Option<Flow> {
-        let at = command.args.iter().position(|word| matches!(word.text.as_str(), "-x" | "-X" | "--exec" | "--exec-batch"))?;
+        let at = command
+            .args
+            .iter()
+            .position(|word| matches!(word.text.as_str(), "-x" | "-X" | "--exec" | "--exec-batch"))?;
         let names = self.find_names(command).names.unwrap_or_default();
         Some(self.each_name(&command.args[at + 1..], &names, "{}", command.span))
     }
@@ -353,7 +442,7 @@ impl Walker {
                 }
             }
         }
-        if command.has("-L -R -D -W -w") {
+        if own_options(command, valued).has("-L -R -D -W -w") {
             self.flag("listen", command.span);
         }
         let rest = after_options(&command.args, valued).get(1..).unwrap_or(&[]).to_vec();
@@ -377,18 +466,33 @@ impl Walker {
 
     /// `docker exec`, `docker run -v`, `compose run`.
     fn container(&mut self, command: &Command) -> Option<Flow> {
-        let operands: Vec<usize> = command.args.iter().enumerate().filter(|(_, word)| !word.is_option()).map(|(at, _)| at).collect();
-        let verb = operands.iter().take(4).find(|at| matches!(command.args[**at].text.as_str(), "exec" | "run" | "create"))?;
+        let operands: Vec<usize> =
+            command.args.iter().enumerate().filter(|(_, word)| !word.is_option()).map(|(at, _)| at).collect();
+        let verb =
+            operands.iter().take(4).find(|at| matches!(command.args[**at].text.as_str(), "exec" | "run" | "create"))?;
         let tail = &command.args[verb + 1..];
-        let valued = super::rules::VALUE_OPTIONS.iter().find(|(names, _)| names.starts_with("docker|")).map_or("", |(_, valued)| valued);
+        let valued = super::rules::VALUE_OPTIONS
+            .iter()
+            .find(|(names, _)| names.starts_with("docker|"))
+            .map_or("", |(_, valued)| valued);
         let rest = after_options(tail, valued);
         let own = &tail[..tail.len() - rest.len()];
         let text = join(own).text;
-        let all = text.contains("-v /:") || text.contains("--volume /:") || text.contains("--volume=/:") || text.contains("source=/,") || text.contains("src=/,");
-        if text.contains("--privileged") || all || text.contains("docker.sock") || text.contains("--pid=host") || text.contains("--pid host") {
+        let all = text.contains("-v /:")
+            || text.contains("--volume /:")
+            || text.contains("--volume=/:")
+            || text.contains("source=/,")
+            || text.contains("src=/,");
+        if text.contains("--privileged")
+            || all
+            || text.contains("docker.sock")
+            || text.contains("--pid=host")
+            || text.contains("--pid host")
+        {
             self.flag("host-container", command.span);
         }
-        let mounted = own.iter().any(|word| word.text.starts_with("-v") || matches!(word.text.as_str(), "--volume" | "--mount"));
+        let mounted =
+            own.iter().any(|word| word.text.starts_with("-v") || matches!(word.text.as_str(), "--volume" | "--mount"));
         let inner = rest.get(1..).unwrap_or(&[]);
         if (command.args[*verb].text == "exec" || mounted) && !inner.is_empty() {
             let outer = (self.root, self.directory.take());
@@ -416,7 +520,11 @@ impl Walker {
             let code = match word.text.split_once('=') {
                 Some((key, value)) if previous == "-c" => git_setting(key, value),
                 Some((key @ ("--upload-pack" | "--receive-pack" | "--exec"), value)) if key.len() > 2 => Some(value),
-                _ => git_setting(previous, &word.text).or(matches!(previous, "--exec" | "-x" | "foreach" | "run" | "--tree-filter").then_some(&word.text)),
+                _ => git_setting(previous, &word.text).or(matches!(
+                    previous,
+                    "--exec" | "-x" | "foreach" | "run" | "--tree-filter"
+                )
+                .then_some(&word.text)),
             };
             if let Some(code) = code.filter(|code| !code.is_empty() && !code.starts_with('-')) {
                 self.run_word(&Word { text: code.into(), ..word.clone() });
@@ -435,10 +543,16 @@ impl Walker {
         if !texts.contains(&"push") || texts.contains(&"stash") || command.has("-n --dry-run") {
             return;
         }
-        let refs: Vec<&str> = command.operands_after("-C -c -o --repo").map(|word| word.text.as_str()).skip(2).collect();
+        let refs: Vec<&str> =
+            command.operands_after("-C -c -o --repo").map(|word| word.text.as_str()).skip(2).collect();
         let deletes = command.has("-d --delete");
         for name in refs {
-            let main = |name: &str| matches!(name.trim_start_matches("refs/heads/"), "main" | "master" | "production" | "release" | "trunk" | "prod");
+            let main = |name: &str| {
+                matches!(
+                    name.trim_start_matches("refs/heads/"),
+                    "main" | "master" | "production" | "release" | "trunk" | "prod"
+                )
+            };
             if name.starts_with('+') {
                 self.flag("git-force-push", command.span);
             }
@@ -457,7 +571,12 @@ impl Walker {
         if operands.first().is_none_or(|word| word.text != "checkout") {
             return;
         }
-        let named_file = |text: &str| text == "." || text.rsplit('/').next().and_then(|last| last.rsplit_once('.')).is_some_and(|(stem, end)| !stem.is_empty() && !end.is_empty() && end.chars().all(|c| c.is_ascii_alphabetic()));
+        let named_file = |text: &str| {
+            text == "."
+                || text.rsplit('/').next().and_then(|last| last.rsplit_once('.')).is_some_and(|(stem, end)| {
+                    !stem.is_empty() && !end.is_empty() && end.chars().all(|c| c.is_ascii_alphabetic())
+                })
+        };
         let files = texts.contains(&"--") || operands.iter().skip(1).any(|word| named_file(&word.text));
         if files && !command.has("-b") {
             self.flag("git-discard", command.span);
@@ -466,8 +585,10 @@ impl Walker {
 
     fn git_config(&mut self, command: &Command, texts: &[&str]) {
         let operands = command.operands_after("-C -c -f --file --type").filter(|word| word.text != "--").count();
-        let reads = command.has("--get --get-all --list -l --get-regexp --show-origin") || texts.iter().any(|text| matches!(*text, "get" | "list"));
-        let changes = operands >= 3 || command.has("--unset --unset-all --remove-section --add -e --edit --replace-all");
+        let reads = command.has("--get --get-all --list -l --get-regexp --show-origin")
+            || texts.iter().any(|text| matches!(*text, "get" | "list"));
+        let changes =
+            operands >= 3 || command.has("--unset --unset-all --remove-section --add -e --edit --replace-all");
         if texts.first() == Some(&"config") && changes && !reads {
             self.note("git-config", command.span, Risk::Caution, "changes git's settings");
         }
@@ -504,8 +625,12 @@ impl Walker {
         match command.name.as_str() {
             "tar" | "gtar" | "bsdtar" => {
                 for word in texts {
-                    let code = ["--checkpoint-action=exec=", "--to-command=", "--use-compress-program=", "--rsh-command="];
-                    let found = code.iter().find_map(|option| word.text.strip_prefix(option)).or(word.text.strip_prefix("exec="));
+                    let code =
+                        ["--checkpoint-action=exec=", "--to-command=", "--use-compress-program=", "--rsh-command="];
+                    let found = code
+                        .iter()
+                        .find_map(|option| word.text.strip_prefix(option))
+                        .or(word.text.strip_prefix("exec="));
                     if let Some(code) = found {
                         self.run_word(&Word { text: code.into(), ..word.clone() });
                     }
@@ -520,7 +645,8 @@ impl Walker {
                 }
             }
             "rsync" => {
-                if let Some(code) = command.value_of("-e --rsh --rsync-path").filter(|code| code.text.contains("sh -c")) {
+                if let Some(code) = command.value_of("-e --rsh --rsync-path").filter(|code| code.text.contains("sh -c"))
+                {
                     self.run_word(&code);
                 }
             }
@@ -550,6 +676,13 @@ fn after_options<'w>(args: &'w [Word], valued: &str) -> &'w [Word] {
     args.get(at..).unwrap_or(&[])
 }
 
+/// A wrapper with only its own options, without those of the command behind it.
+fn own_options(command: &Command, valued: &str) -> Command {
+    let rest = after_options(&command.args, valued).len();
+    let args = command.args[..command.args.len() - rest].to_vec();
+    Command { name: command.name.clone(), args, stdin: Flow::default(), span: command.span }
+}
+
 fn join(words: &[Word]) -> Word {
     let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
     let taint = words.iter().fold(0, |taint, word| taint | word.taint);
@@ -576,6 +709,16 @@ fn git_setting<'v>(key: &str, value: &'v str) -> Option<&'v str> {
     if lower.starts_with("alias.") || lower.starts_with("credential.") {
         return value.strip_prefix('!');
     }
-    let commands = ["core.pager", "core.sshcommand", "core.editor", "core.fsmonitor", "sequence.editor", "diff.external", "gpg.program", "core.askpass", "core.gitproxy"];
+    let commands = [
+        "core.pager",
+        "core.sshcommand",
+        "core.editor",
+        "core.fsmonitor",
+        "sequence.editor",
+        "diff.external",
+        "gpg.program",
+        "core.askpass",
+        "core.gitproxy",
+    ];
     commands.contains(&lower.as_str()).then_some(value)
 }
