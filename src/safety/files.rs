@@ -394,10 +394,13 @@ impl Walker {
         if command.has("--remove-files") {
             self.note("delete-file", command.span, Risk::Caution, "deletes the files after packing them");
         }
-        if bundle && letters.contains('c') && letters.contains('f') && !first.ends_with('-') {
-            if let Some(file) = command.args.get(1).filter(|file| file.text != "-") {
-                self.write(file, &Flow::unseen(0), false);
-            }
+        if bundle
+            && letters.contains('c')
+            && letters.contains('f')
+            && !first.ends_with('-')
+            && let Some(file) = command.args.get(1).filter(|file| file.text != "-")
+        {
+            self.write(file, &Flow::unseen(0), false);
         }
         if !extracts {
             return;
@@ -451,7 +454,7 @@ fn widens(mode: &str) -> bool {
         return zero || mode.chars().last().is_some_and(|c| matches!(c, '2' | '3' | '6' | '7'));
     }
     mode.split(',').any(|part| match part.split_once(['+', '=']) {
-        Some((who, bits)) => bits.contains('w') && (who.contains(['o', 'a']) || who.is_empty() && false),
+        Some((who, bits)) => bits.contains('w') && who.contains(['o', 'a']),
         None => part.contains('-') && part.contains(['r', 'x']) && !part.starts_with(['g', 'o']),
     })
 }

@@ -4,6 +4,7 @@
 //! effect and target ([`rules`]). The level is that of the worst part. It never fails open: what cannot be parsed is
 //! at least [`Risk::Caution`].
 
+mod blocks;
 mod code;
 mod files;
 mod net;
@@ -12,6 +13,7 @@ mod run;
 mod scan;
 mod target;
 mod text;
+mod tools;
 mod walk;
 mod word;
 mod wrap;

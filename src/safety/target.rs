@@ -363,10 +363,10 @@ fn absolute(path: &str, rest: &str) -> Target {
     if CRITICAL.contains(&path) || path.starts_with("/etc/sudoers") || path.starts_with("/etc/ssh/ssh_host") {
         return Target::Critical;
     }
-    if let Some(name) = path.strip_prefix("/etc/") {
-        if ETC_STARTUP.contains(&name) {
-            return Target::Startup;
-        }
+    if let Some(name) = path.strip_prefix("/etc/")
+        && ETC_STARTUP.contains(&name)
+    {
+        return Target::Startup;
     }
     if all_everything(rest) || rest.starts_with("**/") || is_everything(top) {
         return Target::Root;
