@@ -87,6 +87,15 @@ impl Walker {
     }
 
     fn scan(&mut self, raw: &str, mode: Mode, span: Span, built: &mut Built) {
+        if !self.deeper(span) {
+            built.push(UNKNOWN);
+            return;
+        }
+        self.scan_here(raw, mode, span, built);
+        self.depth -= 1;
+    }
+
+    fn scan_here(&mut self, raw: &str, mode: Mode, span: Span, built: &mut Built) {
         let bytes = raw.as_bytes();
         let fish = self.shell == Shell::Fish;
         let mut at = 0;

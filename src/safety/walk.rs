@@ -64,7 +64,8 @@ pub(super) struct Walker {
     pub(super) root: bool,
     /// The span that findings of an inner script carry.
     origin: Option<Span>,
-    depth: usize,
+    /// How deep scripts, blocks and defaults stand in one another here.
+    pub(super) depth: usize,
     commands: usize,
     words_passed: usize,
     parsed: usize,
@@ -188,13 +189,21 @@ impl Walker {
         flow
     }
 
-    /// Runs one node of the syntax tree, of either grammar.
-    pub(super) fn node(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+    /// Goes one level deeper, or says that the text is too deep to be read. The caller comes back up.
+    pub(super) fn deeper(&mut self, span: Span) -> bool {
         if self.depth >= MAX_DEPTH {
-            self.flag("too-long", (node.start_byte(), node.end_byte()));
-            return self.tokens(&text[node.byte_range()]);
+            self.flag("too-long", span);
+            return false;
         }
         self.depth += 1;
+        true
+    }
+
+    /// Runs one node of the syntax tree, of either grammar.
+    pub(super) fn node(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        if !self.deeper(span_of(node)) {
+            return self.tokens(&text[node.byte_range()]);
+        }
         let flow = self.statement(node, text, stdin);
         self.depth -= 1;
         flow
