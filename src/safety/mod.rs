@@ -19,6 +19,7 @@ mod word;
 mod wrap;
 mod zsh;
 
+pub use rules::rule_names;
 pub use text::printable;
 
 use serde::{Deserialize, Serialize};

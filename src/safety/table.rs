@@ -24,6 +24,7 @@ pub(in crate::safety) const VALUE_OPTIONS: &[(&str, &str)] = &[
     ("ip", "-n -netns -family"),
     ("iptables|ip6tables|ebtables", "-t --table"),
     ("nft|ufw|pfctl|firewall-cmd", "-f"),
+    ("celery", "-A --app -b --broker --workdir"),
 ];
 
 #[rustfmt::skip]
@@ -135,6 +136,7 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
     r("paas-delete", "doctl|linode-cli|hcloud|scw|ibmcloud|oci * delete|delete-all|rm|destroy", "", "", Dangerous, "destroys something in the cloud"),
     r("paas-delete", "doctl|linode-cli|hcloud|scw|ibmcloud|oci * * delete|rm", "", "", Dangerous, "destroys something in the cloud"),
     r("eksctl", "eksctl|kops|rke|k3d|doctl|cf delete|remove|delete-space|delete-org", "", "", Dangerous, "deletes a cluster or project"),
+    r("eksctl", "k3d|doctl|eksctl|vcluster cluster|kubernetes|nodegroup delete|rm", "", "", Dangerous, "deletes a cluster"),
     r("gh-delete", "gh repo delete", "", "", Dangerous, "deletes a repository with its issues"),
     r("gh-change", "gh repo archive|rename|edit|create|fork|sync|transfer", "", "", Caution, "changes a repository on the server"),
     r("gh-change", "gh pr|issue|release|run|workflow|secret|variable|label|cache|gist|ssh-key|gpg-key|codespace merge|close|create|edit|delete|comment|review|reopen|ready|upload|cancel|rerun|run|enable|disable|set|remove|lock|add|transfer|develop", "", "", Caution, "changes something on the server"),

@@ -1,9 +1,10 @@
 //! The rater as a person meets it: a table of commands, and its promise never to fail open.
 
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use cmdai::request::Shell;
-use cmdai::safety::{Risk, assess, printable};
+use cmdai::safety::{Risk, assess, printable, rule_names};
 
 /// The rows of `tests/data/risk.tsv`: level, shell, command.
 fn rows() -> Vec<(Risk, Shell, String)> {
@@ -50,6 +51,42 @@ fn every_row_of_the_table_has_its_level() {
         })
         .collect();
     assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The rows of `tests/data/rules.tsv`: a rule and a command that it must flag.
+fn rule_rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = include_str!("../data/rules.tsv").lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split_once('\t').expect("a rule and a command"))
+}
+
+#[test]
+fn every_rule_flags_two_commands_of_the_tables() {
+    let mut hits: HashMap<String, usize> = HashMap::new();
+    let commands = rows().into_iter().map(|(_, shell, command)| (shell, command));
+    for (shell, command) in commands.chain(rule_rows().map(|(_, command)| (Shell::Bash, command.to_owned()))) {
+        let rules: HashSet<String> = assess(&command, shell).findings.into_iter().map(|finding| finding.rule).collect();
+        rules.into_iter().for_each(|rule| *hits.entry(rule).or_default() += 1);
+    }
+    // `too-long` has no short example; its own test follows.
+    let few = |rule: &&str| *rule != "too-long" && hits.get(*rule).is_none_or(|count| *count < 2);
+    let few: Vec<&str> = rule_names().into_iter().filter(few).collect();
+    assert!(few.is_empty(), "fewer than two commands: {few:?}");
+}
+
+#[test]
+fn a_rule_flags_its_command_and_neither_its_mention_nor_its_comment() {
+    let rules = |command: &str| -> Vec<String> {
+        assess(command, Shell::Bash).findings.into_iter().map(|finding| finding.rule).collect()
+    };
+    for (rule, command) in rule_rows() {
+        assert!(rules(command).iter().any(|found| found == rule), "{rule}: {command}: {:?}", rules(command));
+        if printable(command).is_err() {
+            continue;
+        }
+        for mention in [format!("printf '%s' {}", quoted(command)), format!("ls # {command}")] {
+            assert!(!rules(&mention).iter().any(|found| found == rule), "{rule}: {mention}");
+        }
+    }
 }
 
 #[test]
