@@ -7,10 +7,13 @@
 mod blocks;
 mod code;
 mod files;
+mod find;
+mod grammar;
 mod net;
 mod rules;
 mod run;
 mod scan;
+mod spread;
 mod target;
 mod text;
 mod tools;

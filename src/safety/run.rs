@@ -178,7 +178,7 @@ impl Walker {
     }
 
     /// Every row of the table that fits.
-    fn table(&mut self, command: &Command) {
+    pub(super) fn table(&mut self, command: &Command) {
         static INDEX: OnceLock<HashMap<&str, Vec<&Rule>>> = OnceLock::new();
         let index = INDEX.get_or_init(|| {
             let mut index: HashMap<&str, Vec<&Rule>> = HashMap::new();

@@ -254,6 +254,8 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
     r("grant-admin", "passwd", "-d -u", "", Dangerous, "leaves an account open without a password"),
     r("grant-admin", "setcap", "", "-r -v", Dangerous, "gives a program administrator rights"),
     r("grant-admin", "dsenableroot", "", "", Dangerous, "switches on the administrator account"),
+    r("kill", "fuser", "-k --kill", "", Caution, "ends processes"),
+    r("script-other", "osascript", "-e", "", Caution, "drives other applications"),
     r("session-kill", "loginctl|pkill terminate-user|kill-user|terminate-session", "", "", Dangerous, "ends every process of a user"),
     r("cron-delete", "crontab", "-r -ri", "", Dangerous, "deletes all scheduled jobs"),
     r("schedule", "crontab", "-e * -", "-l -r", Caution, "changes scheduled jobs"),

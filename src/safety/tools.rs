@@ -75,6 +75,13 @@ impl Walker {
                 self.run_word(&Word { text: word.text[5..].into(), ..word.clone() });
             }
         }
+        let verb = texts.iter().take(6).position(|text| matches!(*text, "run" | "foreach"));
+        if let Some(at) = verb.filter(|at| *at > 0 && matches!(texts[at - 1], "bisect" | "submodule")) {
+            let rest: &[Word] = after_options(&command.args[at + 1..], "");
+            if rest.len() > 1 {
+                self.behind(rest, Flow::default(), command.span);
+            }
+        }
         self.git_push(command, &texts);
         self.git_discard(command, &texts);
         self.git_config(command, &texts);

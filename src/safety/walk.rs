@@ -4,12 +4,11 @@
 //! The syntax tree comes from tree-sitter, which recovers from errors; where it could not make sense of the text a
 //! plain token scan looks at the same text again, so that an error never hides a command.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
-use tree_sitter::{Node, ParseOptions, Parser, Tree};
+use tree_sitter::{Node, Tree};
 
+use super::grammar::{parse, tangled};
 use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, UNKNOWN, Word};
 use super::{Finding, Risk, rules, zsh};
 use crate::request::Shell;
@@ -22,8 +21,6 @@ const MAX_COMMANDS: usize = 1500;
 const MAX_PARSED: usize = 24 * 1024;
 /// Words passed to commands, all together: wrappers of wrappers hand the same words on.
 const MAX_WORDS: usize = 20_000;
-/// Reports of progress from one parse before it is given up; 300 are about 5 ms.
-const MAX_PARSE_STEPS: usize = 300;
 /// Longest text read at one time.
 pub(super) const MAX_TEXT: usize = 8 * 1024;
 
@@ -73,36 +70,6 @@ pub(super) struct Walker {
     pub(super) last_name: String,
     /// The last command of the last `$(…)`.
     pub(super) last_substituted: String,
-}
-
-thread_local! {
-    static BASH: RefCell<Option<Parser>> = const { RefCell::new(None) };
-    static FISH: RefCell<Option<Parser>> = const { RefCell::new(None) };
-}
-
-/// Parses with this thread's parser; `None` if the grammar does not fit the library.
-fn parse(text: &str, shell: Shell) -> Option<Tree> {
-    let fish = shell == Shell::Fish;
-    let slot = if fish { &FISH } else { &BASH };
-    slot.with_borrow_mut(|parser| {
-        let parser = parser.get_or_insert_with(Parser::new);
-        if parser.language().is_none() {
-            let language = if fish { tree_sitter_fish::language() } else { tree_sitter_bash::LANGUAGE.into() };
-            parser.set_language(&language).ok()?;
-        }
-        let mut calls = 0;
-        let mut in_time = |_: &tree_sitter::ParseState| {
-            calls += 1;
-            if calls > MAX_PARSE_STEPS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let options = ParseOptions::new().progress_callback(&mut in_time);
-        let bytes = text.as_bytes();
-        let tree = parser.parse_with_options(&mut |at, _| bytes.get(at..).unwrap_or(&[]), None, Some(options));
-        if tree.is_none() {
-            parser.reset();
-        }
-        tree
-    })
 }
 
 impl Walker {
@@ -445,25 +412,6 @@ impl Walker {
         let endless = matches!(word.text.as_str(), "/dev/zero" | "/dev/urandom" | "/dev/random");
         Flow::unseen(word.taint | if secret { SECRET } else { 0 } | if endless { ENDLESS } else { 0 })
     }
-}
-
-/// Text on which the grammars need time that grows with the square of its length: hundreds of pipes or here-documents,
-/// or brackets opened and never closed (measured: 8 KiB of `a|` 500 ms, of `x=(` 370 ms, of `<<E` 110 ms).
-fn tangled(text: &str) -> bool {
-    let (mut depth, mut deepest, mut pipes, mut documents) = (0i32, 0, 0, 0);
-    let mut before = 0;
-    for byte in text.bytes() {
-        match byte {
-            b'(' | b'{' => depth += 1,
-            b')' | b'}' => depth = (depth - 1).max(0),
-            b'|' => pipes += 1,
-            b'<' if before == b'<' => documents += 1,
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-        before = byte;
-    }
-    deepest > 100 || pipes > 200 || documents > 24
 }
 
 /// `NAME=…`, as a word.
