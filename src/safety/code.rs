@@ -3,7 +3,6 @@
 //! Nothing is parsed here; calls that delete, run or fetch are found by name, and their literal arguments are judged
 //! by the same rules as a shell command's.
 
-use super::Risk;
 use super::rules::Effect;
 use super::walk::{Command, Walker};
 use super::word::{Flow, HIDDEN, Span, UNKNOWN, Word};
@@ -63,6 +62,7 @@ impl Walker {
             let flow = Flow { taint: code.taint, ..Flow::text(code.text.clone()) };
             self.feed(&flow, code.span, false);
             self.files_touched(command);
+            self.table(command);
             return Some(Flow::unseen(command.stdin.taint | HIDDEN));
         }
         if command.value_of("-m").is_some() {
@@ -104,16 +104,13 @@ impl Walker {
             if matches!(word.text.as_str(), "--eval" | "--print" | "eval" | "-command" | "-Command") {
                 return command.args.get(at + 1).cloned();
             }
-            if word.is_option()
-                && !word.text.starts_with("--")
-                && word.text.chars().take(6).any(|c| options.contains(&c))
-            {
-                let cut = word.text.find(options).unwrap_or(0) + 1;
-                return match &word.text[cut..] {
-                    "" => command.args.get(at + 1).cloned(),
-                    rest if command.name.starts_with("python") => Some(Word { text: rest.into(), ..word.clone() }),
-                    _ => command.args.get(at + 1).cloned(),
-                };
+            let module = ["-M", "-m", "-I", "-r"].iter().any(|option| word.text.starts_with(option));
+            if word.text.starts_with("-c") && options.contains(&'c') && word.text.len() > 2 {
+                return Some(Word { text: word.text[2..].into(), ..word.clone() });
+            }
+            let given = word.is_option() && word.text.len() <= 6 && word.text.ends_with(options);
+            if given && (!module || word.text.len() == 2) {
+                return command.args.get(at + 1).cloned();
             }
             if !word.is_option() {
                 break;
@@ -156,7 +153,7 @@ impl Walker {
         if network && runs && !has(&["socket"]) {
             self.flag("network-code", span);
         }
-        if has(&["socket", "Socket"])
+        if has(&["socket", "Socket", "fsockopen"])
             && has(&["/bin/sh", "/bin/bash", "subprocess", "pty", "dup2", "child_process", "exec"])
         {
             self.flag("reverse-shell", span);

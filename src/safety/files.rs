@@ -4,7 +4,7 @@ use super::Risk;
 use super::rules::{self, Effect};
 use super::target::{self, Target};
 use super::walk::{Command, Walker};
-use super::word::{ENDLESS, Flow, NETWORK, SECRET, SHELL, SOME, UNKNOWN, Word};
+use super::word::{ENDLESS, Flow, NETWORK, SECRET, SHELL, UNKNOWN, Word};
 
 impl Walker {
     /// Notes what `effect` on the path `word` costs.
@@ -89,6 +89,7 @@ impl Walker {
             "fd" | "fdfind" => {}
             "mv" => self.move_files(command, &operands),
             "cp" | "install" | "ditto" | "gcp" => self.copy(command, &operands),
+            "read" => self.read_words(command, &operands),
             "ln" => self.link(command, &operands),
             "tee" => {
                 let append = command.has_gnu("-a --append");
@@ -106,10 +107,12 @@ impl Walker {
             "sed" | "gsed" | "perl" | "ruby" => self.edit(command),
             "sort" => {
                 if let Some(file) = command.value_of("-o --output") {
-                    self.touch(Effect::Overwrite, &file);
+                    let same =
+                        operands.iter().filter(|word| word.text == file.text).count() > usize::from(command.has("-o"));
+                    self.touch(if same { Effect::Edit } else { Effect::Overwrite }, &file);
                 }
             }
-            "rsync" => self.rsync(command, &operands),
+            "rsync" => self.rsync(command),
             "tar" | "gtar" | "bsdtar" => self.tar(command),
             "cd" | "pushd" | "chdir" => self.change_directory(&operands),
             "split" | "csplit" => {}
@@ -131,7 +134,10 @@ impl Walker {
         }
         let effect = if tree { Effect::DeleteTree } else { Effect::Delete };
         for word in operands {
-            if word.text.contains("/**/") {
+            let system = target::classify(&word.text, self.cwd()) == Target::System;
+            if system && word.text.contains('*') && !word.text.contains("/log") {
+                self.touch(Effect::DeleteTree, word);
+            } else if word.text.contains("/**/") {
                 self.touch_found(effect, word);
             } else {
                 self.touch(effect, word);
@@ -149,69 +155,6 @@ impl Walker {
         }
     }
 
-    /// `find`: what it deletes itself, or passes to another command.
-    fn find(&mut self, command: &Command) {
-        let names = find_patterns(command);
-        let filtered = names.iter().any(|name| !name.ends_with("/*"));
-        if command.args.iter().any(|word| word.text == "-delete") {
-            for name in &names {
-                let effect = if filtered { Effect::DeleteMatching } else { Effect::DeleteTree };
-                let pruned = name.ends_with("__pycache__") && command.args.iter().any(|word| word.text == "d");
-                if !pruned {
-                    self.touch_found(effect, &Word::new(name.as_str(), command.span));
-                }
-            }
-        }
-        for option in ["-fprint", "-fprintf", "-fls"] {
-            if let Some(file) = command.value_of(option) {
-                self.write(&file, &Flow::unseen(0), false);
-            }
-        }
-        let mut rest = command.args.as_slice();
-        while let Some(at) =
-            rest.iter().position(|w| matches!(w.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir"))
-        {
-            let tail = &rest[at + 1..];
-            let end = tail.iter().position(|w| matches!(w.text.as_str(), ";" | "+" | "\\;")).unwrap_or(tail.len());
-            self.each_name(&tail[..end], &names, "{}", command.span);
-            rest = &tail[end..];
-        }
-    }
-
-    /// A pattern below a search root: the level of the root counts, unless the filter bounds it.
-    pub(super) fn touch_found(&mut self, effect: Effect, word: &Word) {
-        let Some((root, pattern)) = word.text.split_once("/**/") else { return self.touch(effect, word) };
-        let root = if root.is_empty() { "/" } else { root };
-        let place = target::classify(root, self.cwd());
-        let junk = matches!(
-            pattern,
-            ".DS_Store" | "*.pyc" | "*.pyo" | "Thumbs.db" | "*~" | "*.swp" | "*.swo" | "desktop.ini" | "._*"
-        );
-        let bounded = pattern != "*";
-        let effect = match place {
-            Target::Here | Target::Project | Target::Build if !bounded => {
-                if place == Target::Here {
-                    Effect::DeleteTree
-                } else {
-                    effect
-                }
-            }
-            Target::Here | Target::Project => return self.touch(effect, &Word::new(format!("x/{pattern}"), word.span)),
-            Target::Root | Target::Home if junk => return self.touch(Effect::Delete, &Word::new("x", word.span)),
-            Target::AllTmp | Target::Tmp | Target::InHome | Target::Data | Target::Cache | Target::Parent
-                if bounded =>
-            {
-                return self.touch(Effect::Delete, &Word::new("x", word.span));
-            }
-            Target::System if bounded && (root.starts_with("/var/log") || root.starts_with("/var/tmp")) => {
-                return self.touch(Effect::Delete, &Word::new("x", word.span));
-            }
-            Target::Unknown if bounded => Effect::DeleteMatching,
-            _ => Effect::DeleteTree,
-        };
-        self.touch(effect, &Word::new(root, word.span));
-    }
-
     fn move_files(&mut self, command: &Command, operands: &[Word]) {
         let (sources, into) = match command.value_of("-t --target-directory") {
             Some(into) => (operands, Some(into)),
@@ -226,7 +169,18 @@ impl Walker {
         }
     }
 
+    /// `read x` takes what flows in.
+    fn read_words(&mut self, command: &Command, names: &[Word]) {
+        let text = command.stdin.text.clone().unwrap_or(UNKNOWN.to_string());
+        for name in names {
+            self.variables.insert(name.text.clone(), (vec![text.clone()], command.stdin.taint));
+        }
+    }
+
     fn copy(&mut self, command: &Command, operands: &[Word]) {
+        if command.name == "install" && command.value_of("-m --mode").is_some_and(|mode| sets_user_id(&mode.text)) {
+            self.flag("set-uid", command.span);
+        }
         let Some((into, sources)) = operands.split_last() else { return };
         let into = command.value_of("-t --target-directory").unwrap_or_else(|| into.clone());
         let place = target::classify(&into.text, self.cwd());
@@ -352,7 +306,7 @@ impl Walker {
         }
     }
 
-    fn rsync(&mut self, command: &Command, operands: &[Word]) {
+    fn rsync(&mut self, command: &Command) {
         if command.has_gnu("-n --dry-run --list-only") {
             return;
         }
@@ -392,10 +346,13 @@ impl Walker {
         if command.has("--remove-files") {
             self.note("delete-file", command.span, Risk::Caution, "deletes the files after packing them");
         }
-        if bundle && letters.contains('c') && letters.contains('f') && !first.ends_with('-') {
-            if let Some(file) = command.args.get(1).filter(|file| file.text != "-") {
-                self.write(file, &Flow::unseen(0), false);
-            }
+        if bundle
+            && letters.contains('c')
+            && letters.contains('f')
+            && !first.ends_with('-')
+            && let Some(file) = command.args.get(1).filter(|file| file.text != "-")
+        {
+            self.write(file, &Flow::unseen(0), false);
         }
         if !extracts {
             return;
@@ -419,11 +376,6 @@ impl Walker {
         }
         let path = target::normalize(path, self.cwd());
         self.directory = Some((path, true));
-    }
-
-    /// The files that a search prints, as patterns.
-    pub(super) fn find_names(&self, command: &Command) -> Flow {
-        Flow::names(find_patterns(command))
     }
 }
 
@@ -449,50 +401,7 @@ fn widens(mode: &str) -> bool {
         return zero || mode.chars().last().is_some_and(|c| matches!(c, '2' | '3' | '6' | '7'));
     }
     mode.split(',').any(|part| match part.split_once(['+', '=']) {
-        Some((who, bits)) => bits.contains('w') && (who.contains(['o', 'a']) || who.is_empty() && false),
+        Some((who, bits)) => bits.contains('w') && who.contains(['o', 'a']),
         None => part.contains('-') && part.contains(['r', 'x']) && !part.starts_with(['g', 'o']),
     })
-}
-
-/// The patterns that `find` or `fd` matches: each root with its filter.
-fn find_patterns(command: &Command) -> Vec<String> {
-    let is_find = command.name == "find";
-    let mut roots: Vec<String> = Vec::new();
-    if is_find {
-        let leading = command.args.iter().skip_while(|word| matches!(word.text.as_str(), "-L" | "-H" | "-P" | "-E"));
-        roots.extend(leading.take_while(|word| !word.text.starts_with(['-', '!', '('])).map(|word| word.text.clone()));
-    }
-    if roots.is_empty() {
-        roots.push(".".into());
-    }
-    let pattern = find_filter(command, is_find);
-    roots.iter().map(|root| format!("{}/**/{pattern}", root.trim_end_matches('/'))).collect()
-}
-
-/// The name filter of a search: its pattern, a guard mark for a bounding test, or `*`.
-fn find_filter(command: &Command, is_find: bool) -> String {
-    let texts: Vec<&str> = command.args.iter().map(|word| word.text.as_str()).collect();
-    if !is_find {
-        let operand = command.operands_after("-e -t -x -d -E --extension --type --exclude").next();
-        return if texts.iter().any(|t| matches!(*t, "-e" | "--extension")) || operand.is_some() {
-            SOME.to_string()
-        } else {
-            "*".into()
-        };
-    }
-    let negated = |at: usize| at > 0 && matches!(texts[at - 1], "!" | "-not");
-    let mut bounded = false;
-    for (at, text) in texts.iter().enumerate().filter(|(at, _)| !negated(*at)) {
-        let value = texts.get(at + 1).copied().unwrap_or("");
-        match *text {
-            "-name" | "-iname" if value != "*" && !value.contains(UNKNOWN) => {
-                return value.trim_start_matches("./").to_owned();
-            }
-            "-path" | "-ipath" | "-wholename" | "-regex" | "-iregex" | "-mtime" | "-atime" | "-ctime" | "-mmin"
-            | "-amin" | "-cmin" | "-newer" | "-size" | "-empty" | "-perm" | "-user" | "-group" | "-inum" | "-links"
-            | "-nouser" | "-nogroup" | "-xtype" => bounded = true,
-            _ => {}
-        }
-    }
-    if bounded { SOME.to_string() } else { "*".into() }
 }

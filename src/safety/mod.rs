@@ -4,19 +4,25 @@
 //! effect and target ([`rules`]). The level is that of the worst part. It never fails open: what cannot be parsed is
 //! at least [`Risk::Caution`].
 
+mod blocks;
 mod code;
 mod files;
+mod find;
+mod grammar;
 mod net;
 mod rules;
 mod run;
 mod scan;
+mod spread;
 mod target;
 mod text;
+mod tools;
 mod walk;
 mod word;
 mod wrap;
 mod zsh;
 
+pub use rules::rule_names;
 pub use text::printable;
 
 use serde::{Deserialize, Serialize};
@@ -95,5 +101,5 @@ fn hidden(command: &str) -> Option<Finding> {
 /// The finding for a command that the rater itself failed on.
 fn unread(command: &str) -> Finding {
     let (risk, reason) = rules::effect("unparsed");
-    Finding { rule: "unparsed".into(), span: (0, command.len()), risk, reason: reason.into() }
+    Finding { rule: "rater-failed".into(), span: (0, command.len()), risk, reason: reason.into() }
 }

@@ -166,20 +166,26 @@ const EFFECTS: &[(&str, Risk, &str)] = &[
     ("essential-package", Dangerous, "removes a package that the system needs to work"),
     ("host-container", Dangerous, "gives a container full rights on this machine"),
     ("preload", Caution, "loads other code into the program"),
-    ("script-delete", Caution, "deletes files from a script"),
-    ("script-write", Caution, "may change files or run programs from a script"),
     ("service-network", Dangerous, "stops a service that the machine is reached through"),
     ("schedule", Caution, "changes scheduled jobs"),
     ("fetch-run", Dangerous, "runs a file that this line fetched from the network"),
-    ("raw-write", Dangerous, "writes over a disk"),
     ("key-append-network", Dangerous, "adds text from the network to a start-up or key file"),
-    ("self-overwrite", Caution, "empties a file before it is read"),
 ];
 
 /// Risk and reason of a named effect.
 pub(super) fn effect(name: &str) -> (Risk, &'static str) {
     let row = EFFECTS.iter().find(|(rule, ..)| *rule == name);
     row.map_or((Caution, "does something that no rule describes"), |(_, risk, reason)| (*risk, reason))
+}
+
+/// The names of all rules in the tables, each once, in no order that matters.
+pub fn rule_names() -> Vec<&'static str> {
+    let on_targets = ON_TARGET.iter().map(|row| row.rule).filter(|rule| !rule.is_empty());
+    let mut names: Vec<&str> =
+        on_targets.chain(EFFECTS.iter().map(|(rule, ..)| *rule)).chain(PROGRAMS.iter().map(|rule| rule.name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// A row on a program and its subcommand.

@@ -87,6 +87,15 @@ impl Walker {
     }
 
     fn scan(&mut self, raw: &str, mode: Mode, span: Span, built: &mut Built) {
+        if !self.deeper(span) {
+            built.push(UNKNOWN);
+            return;
+        }
+        self.scan_here(raw, mode, span, built);
+        self.depth -= 1;
+    }
+
+    fn scan_here(&mut self, raw: &str, mode: Mode, span: Span, built: &mut Built) {
         let bytes = raw.as_bytes();
         let fish = self.shell == Shell::Fish;
         let mut at = 0;
@@ -107,10 +116,9 @@ impl Walker {
                 }
                 '$' => self.dollar(rest, mode, span, built),
                 '`' if !fish => {
-                    let end = rest[1..].find('`').map_or(rest.len(), |end| end + 2);
-                    let code = rest[1..end.max(2) - 1].replace("\\`", "`");
+                    let (code, taken) = backticked(rest);
                     self.substitute(&code, mode, span, built);
-                    end
+                    taken
                 }
                 '(' if fish && mode == Mode::Bare => match closing(rest, 0, b'(', b')') {
                     Some(end) => {
@@ -132,13 +140,12 @@ impl Walker {
     fn dollar(&mut self, rest: &str, mode: Mode, span: Span, built: &mut Built) -> usize {
         let bytes = rest.as_bytes();
         match bytes.get(1) {
-            Some(b'(') if rest.starts_with("$((") => match closing(rest, 1, b'(', b')') {
-                Some(end) => {
-                    built.push(SOME);
-                    end + 1
-                }
-                None => 2,
-            },
+            Some(b'(') if rest.starts_with("$((") => {
+                built.push(SOME);
+                let end = closing(rest, 1, b'(', b')');
+                self.substitutions_in(end.map_or("", |end| &rest[3..end]), span);
+                end.map_or(rest.len(), |end| end + 1)
+            }
             Some(b'(') => {
                 let end = closing(rest, 1, b'(', b')').unwrap_or(rest.len());
                 self.substitute(&rest[2..end], mode, span, built);
@@ -313,6 +320,17 @@ fn escape(rest: &str, mode: Mode, built: &mut Built) -> usize {
     1 + next.len_utf8()
 }
 
+/// The code of a backtick substitution that `rest` begins with, and the bytes taken.
+fn backticked(rest: &str) -> (String, usize) {
+    let bytes = rest.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() && bytes[at] != b'`' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    let end = at.min(rest.len());
+    (rest[1..end].replace("\\`", "`"), (end + 1).min(rest.len()))
+}
+
 /// In fish `\'` does not end a single-quoted string.
 fn fish_quote_end(bytes: &[u8], at: usize) -> usize {
     let mut here = at + 1;
@@ -339,12 +357,17 @@ pub(super) fn is_token_name(name: &str) -> bool {
 fn pieces(text: &str, shell: Shell) -> Vec<(&str, bool)> {
     let bytes = text.as_bytes();
     let (mut found, mut from, mut at, mut piped) = (Vec::new(), 0, 0, false);
+    let mut closes = true;
     while at < bytes.len() {
         match bytes[at] {
             b'\\' => at += 1,
             b'\'' if shell == Shell::Fish => at = fish_quote_end(bytes, at),
             b'\'' | b'"' => at = skip_quoted(bytes, at),
-            b'$' if bytes.get(at + 1) == Some(&b'(') => at = closing(text, at + 1, b'(', b')').unwrap_or(at),
+            b'$' if closes && bytes.get(at + 1) == Some(&b'(') => {
+                let end = closing(text, at + 1, b'(', b')');
+                closes = end.is_some();
+                at = end.unwrap_or(at);
+            }
             b'&' if at > 0 && bytes[at - 1] == b'>' || bytes.get(at + 1) == Some(&b'>') => {}
             b';' | b'|' | b'&' | b'\n' | b'(' | b')' => {
                 found.push((&text[from..at], piped));
@@ -366,7 +389,7 @@ fn pieces(text: &str, shell: Shell) -> Vec<(&str, bool)> {
 /// Splits at unquoted blanks.
 fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
     let bytes = piece.as_bytes();
-    let (mut words, mut at, mut from) = (Vec::new(), 0, None);
+    let (mut words, mut at, mut from, mut closes) = (Vec::new(), 0, None, true);
     while at < bytes.len() {
         if bytes[at].is_ascii_whitespace() {
             if let Some(start) = from.take() {
@@ -377,7 +400,11 @@ fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
             match bytes[at] {
                 b'\\' => at += 1,
                 b'\'' | b'"' => at = skip_quoted(bytes, at),
-                b'$' if bytes.get(at + 1) == Some(&b'(') => at = closing(piece, at + 1, b'(', b')').unwrap_or(at),
+                b'$' if closes && bytes.get(at + 1) == Some(&b'(') => {
+                    let end = closing(piece, at + 1, b'(', b')');
+                    closes = end.is_some();
+                    at = end.unwrap_or(at);
+                }
                 _ => {}
             }
         }

@@ -363,10 +363,10 @@ fn absolute(path: &str, rest: &str) -> Target {
     if CRITICAL.contains(&path) || path.starts_with("/etc/sudoers") || path.starts_with("/etc/ssh/ssh_host") {
         return Target::Critical;
     }
-    if let Some(name) = path.strip_prefix("/etc/") {
-        if ETC_STARTUP.contains(&name) {
-            return Target::Startup;
-        }
+    if let Some(name) = path.strip_prefix("/etc/")
+        && ETC_STARTUP.contains(&name)
+    {
+        return Target::Startup;
     }
     if all_everything(rest) || rest.starts_with("**/") || is_everything(top) {
         return Target::Root;
@@ -478,6 +478,9 @@ fn is_secret_file(name: &str) -> bool {
 
 /// A file whose content is a secret when read.
 pub(super) fn is_secret(text: &str, cwd: Option<&str>) -> bool {
+    if text.contains([' ', '\n']) {
+        return false;
+    }
     let path = normalize(text, cwd);
     matches!(path.as_str(), "/etc/shadow" | "/etc/gshadow" | "/etc/master.passwd" | "/proc/self/environ")
         || path.ends_with("/environ") && path.starts_with("/proc/")

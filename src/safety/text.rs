@@ -86,7 +86,7 @@ pub(super) fn deceptive_name(word: &str) -> Option<char> {
 
 /// Letters of Latin alphabets that readers tell apart from the bare ASCII letter.
 fn accented_latin(c: char) -> bool {
-    matches!(c, 'À'..='Ö' | 'Ø'..='Þ' | 'à'..='ö' | 'ø'..='ý' | 'ÿ'..='ž')
+    matches!(c, 'À'..='Ö' | 'Ø'..='Þ' | 'ß'..='ö' | 'ø'..='ý' | 'ÿ'..='ž')
         && !matches!(c, 'ı' | 'ĸ' | 'ŀ' | 'Ŀ' | 'ŉ' | 'ſ' | 'ł' | 'Ł')
 }
 
@@ -100,7 +100,7 @@ fn styled_latin(c: char) -> bool {
 }
 
 /// Letters of Cyrillic, Greek, Armenian, Hebrew, Arabic and Cherokee that are drawn like Latin ones or digits.
-const LATIN_DOUBLES: &str = "аеорсухѕіјһԁԛԝԍӏьвкмтнгпилвєзүұАВЕКМНОРСТУХЅІЈҺԌӀԚԜЬЗУΑΒΕΖΗΙΚΜΝΟΡΤΥΧαβγεικνορυχωστϲϳ\
+const LATIN_DOUBLES: &str = "аеорсухѕіјһԁԛԝԍӏьвкгпүАВЕКМНОРСТУХЅІЈҺԌӀԚԜЬЗУΑΒΕΖΗΙΚΜΝΟΡΤΥΧαβγεικνορυχωστϲϳ\
     հոսցօգզԼՍՕոսןוסاه١٥۱۵०ᎠᎡᎢᎥᎪᎫᎬᎳᎷᎻᎽᏀᏂᏃᏎᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏳᏴ";
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 //! The syntax tree comes from tree-sitter, which recovers from errors; where it could not make sense of the text a
 //! plain token scan looks at the same text again, so that an error never hides a command.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
-use tree_sitter::{Node, Parser, Tree};
+use tree_sitter::{Node, Tree};
 
+use super::grammar::{parse, tangled};
 use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, UNKNOWN, Word};
 use super::{Finding, Risk, rules, zsh};
 use crate::request::Shell;
@@ -16,11 +16,19 @@ use crate::request::Shell;
 /// Nesting that is followed: scripts in scripts, substitutions, blocks.
 const MAX_DEPTH: usize = 64;
 /// Simple commands looked at before the rest is called unseen.
-const MAX_COMMANDS: usize = 8000;
+const MAX_COMMANDS: usize = 1500;
 /// Bytes of inner scripts parsed, all together.
-const MAX_PARSED: usize = 96 * 1024;
+const MAX_PARSED: usize = 24 * 1024;
+/// Words passed to commands, all together: wrappers of wrappers hand the same words on.
+const MAX_WORDS: usize = 20_000;
 /// Longest text read at one time.
 pub(super) const MAX_TEXT: usize = 8 * 1024;
+
+/// Words of the grammar that stand before a command where the syntax tree or the token scan took them for its name.
+const RESERVED: &[&str] = &[
+    "then", "else", "elif", "if", "do", "while", "until", "!", "{", "}", "and", "or", "not", "begin", "fi", "done",
+    "esac", "end",
+];
 
 /// A simple command as it will run.
 #[derive(Debug)]
@@ -53,32 +61,15 @@ pub(super) struct Walker {
     pub(super) root: bool,
     /// The span that findings of an inner script carry.
     origin: Option<Span>,
-    depth: usize,
+    /// How deep scripts, blocks and defaults stand in one another here.
+    pub(super) depth: usize,
     commands: usize,
+    words_passed: usize,
     parsed: usize,
     /// The name of the last simple command, for redirections around it.
     pub(super) last_name: String,
     /// The last command of the last `$(…)`.
     pub(super) last_substituted: String,
-}
-
-thread_local! {
-    static BASH: RefCell<Option<Parser>> = const { RefCell::new(None) };
-    static FISH: RefCell<Option<Parser>> = const { RefCell::new(None) };
-}
-
-/// Parses with this thread's parser; `None` if the grammar does not fit the library.
-fn parse(text: &str, shell: Shell) -> Option<Tree> {
-    let fish = shell == Shell::Fish;
-    let slot = if fish { &FISH } else { &BASH };
-    slot.with_borrow_mut(|parser| {
-        let parser = parser.get_or_insert_with(Parser::new);
-        if parser.language().is_none() {
-            let language = if fish { tree_sitter_fish::language() } else { tree_sitter_bash::LANGUAGE.into() };
-            parser.set_language(&language).ok()?;
-        }
-        parser.parse(text, None)
-    })
 }
 
 impl Walker {
@@ -93,6 +84,7 @@ impl Walker {
             origin: None,
             depth: 0,
             commands: 0,
+            words_passed: 0,
             parsed: 0,
             last_name: String::new(),
             last_substituted: String::new(),
@@ -143,9 +135,13 @@ impl Walker {
             Shell::Fish => format!("{text}\n"),
         };
         self.depth += 1;
-        let flow = match parse(&text, self.shell) {
+        let tree = if tangled(&text) { None } else { parse(&text, self.shell) };
+        let flow = match tree {
             Some(tree) => self.tree(&tree, &text, stdin),
-            None => self.tokens(&text),
+            None => {
+                self.flag("too-long", (0, text.len()));
+                self.tokens(&text)
+            }
         };
         self.depth -= 1;
         flow
@@ -160,13 +156,21 @@ impl Walker {
         flow
     }
 
-    /// Runs one node of the syntax tree, of either grammar.
-    fn node(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+    /// Goes one level deeper, or says that the text is too deep to be read. The caller comes back up.
+    pub(super) fn deeper(&mut self, span: Span) -> bool {
         if self.depth >= MAX_DEPTH {
-            self.flag("too-long", (node.start_byte(), node.end_byte()));
-            return self.tokens(&text[node.byte_range()]);
+            self.flag("too-long", span);
+            return false;
         }
         self.depth += 1;
+        true
+    }
+
+    /// Runs one node of the syntax tree, of either grammar.
+    pub(super) fn node(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        if !self.deeper(span_of(node)) {
+            return self.tokens(&text[node.byte_range()]);
+        }
         let flow = self.statement(node, text, stdin);
         self.depth -= 1;
         flow
@@ -198,7 +202,7 @@ impl Walker {
     }
 
     /// Children one after the other; a change of directory is no longer certain after a `;`.
-    fn sequence(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+    pub(super) fn sequence(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
         let mut out = Flow::default();
         for child in children(node).into_iter().filter(|child| child.is_named()) {
             out.then(self.node(child, text, stdin.clone()));
@@ -330,11 +334,6 @@ impl Walker {
 
     /// A simple command: its assignments, words and own redirections.
     fn simple(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
-        self.commands += 1;
-        if self.commands > MAX_COMMANDS {
-            self.flag("too-long", span_of(node));
-            return Flow::unseen(HIDDEN);
-        }
         let (mut raws, mut redirects): (Vec<Span>, Vec<Node>) = (Vec::new(), Vec::new());
         let mut assigned = Vec::new();
         for child in children(node) {
@@ -366,6 +365,8 @@ impl Walker {
 
     /// Runs resolved words; the first is the command word.
     pub(super) fn call(&mut self, mut words: Vec<Word>, stdin: Flow, span: Span) -> Flow {
+        let reserved = words.iter().take_while(|word| RESERVED.contains(&word.text.as_str())).count();
+        words.drain(..reserved);
         while words.first().is_some_and(|word| is_assignment(&word.text)) {
             let word = words.remove(0);
             self.prefix_assignment(&word.text, word.span, words.is_empty());
@@ -373,7 +374,9 @@ impl Walker {
         if words.is_empty() {
             return Flow::default();
         }
-        if self.depth >= MAX_DEPTH {
+        self.words_passed += words.len();
+        self.commands += 1;
+        if self.depth >= MAX_DEPTH || self.commands > MAX_COMMANDS || self.words_passed > MAX_WORDS {
             self.flag("too-long", span);
             return Flow::unseen(HIDDEN);
         }
@@ -384,100 +387,6 @@ impl Walker {
         let flow = self.execute(&first, Command { name, args: words, stdin, span });
         self.depth -= 1;
         flow
-    }
-
-    /// `NAME=value` before a command counts for what follows too: the command may be a shell that reads it.
-    fn prefix_assignment(&mut self, raw: &str, span: Span, lasting: bool) {
-        self.assignment(raw, span);
-        if !lasting && raw.starts_with("LD_PRELOAD=") {
-            self.flag("preload", span);
-        }
-    }
-
-    /// `NAME=value`, `NAME=(a b)`, `NAME+=value`.
-    pub(super) fn assignment(&mut self, raw: &str, span: Span) -> Flow {
-        let Some((name, value)) = raw.split_once('=') else { return Flow::default() };
-        let (name, adds) = (name.trim_end_matches('+'), name.ends_with('+'));
-        let name = name.split('[').next().unwrap_or(name);
-        let inside = value.strip_prefix('(').and_then(|value| value.strip_suffix(')'));
-        let words = match inside {
-            Some(items) => items.split_whitespace().flat_map(|item| self.words(item, span)).collect(),
-            None => {
-                let (text, taint) = self.value(value, span);
-                vec![Word { text, taint, span }]
-            }
-        };
-        let taint = words.iter().fold(0, |taint, word| taint | word.taint);
-        let mut texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
-        if let (true, Some((before, _))) = (adds, self.variables.get(name)) {
-            texts = before.iter().flat_map(|a| texts.iter().map(move |b| format!("{a}{b}"))).take(16).collect();
-        }
-        self.variables.insert(name.to_owned(), (texts, taint));
-        Flow::default()
-    }
-
-    fn for_loop(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
-        let kids = children(node);
-        let mut cursor = node.walk();
-        let values: Vec<Span> = node.children_by_field_name("value", &mut cursor).map(span_of).collect();
-        let mut texts = Vec::new();
-        let mut taint = 0;
-        for (from, to) in values {
-            for word in self.words(&text[from..to], (from, to)) {
-                texts.push(word.text);
-                taint |= word.taint;
-            }
-        }
-        if texts.is_empty() {
-            texts.push(UNKNOWN.to_string());
-        }
-        if let Some(name) = node.child_by_field_name("variable") {
-            self.variables.insert(text[name.byte_range()].to_owned(), (texts, taint));
-        }
-        let mut out = Flow::default();
-        for kid in kids.into_iter().filter(|kid| kid.is_named() && !is_word(kid.kind())) {
-            out.then(self.node(kid, text, stdin.clone()));
-        }
-        out
-    }
-
-    fn while_loop(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
-        let whole = &text[node.byte_range()];
-        let condition = whole.trim_start_matches("while").trim_start();
-        let endless = condition.starts_with("true") || condition.starts_with(':');
-        let waits = ["sleep", "wait", "read", "break", "inotifywait"].iter().any(|word| whole.contains(word));
-        if endless && !waits && (whole.contains(">>") || whole.contains("& ") && !whole.contains("&& ")) {
-            self.flag("endless-loop", span_of(node));
-        }
-        self.read_variables(whole, &stdin);
-        self.sequence(node, text, stdin)
-    }
-
-    /// `while read -r x` takes its values from the pipe.
-    fn read_variables(&mut self, whole: &str, stdin: &Flow) {
-        let Some(rest) = whole.split("read ").nth(1) else { return };
-        let names = stdin.names.clone().unwrap_or_else(|| vec![UNKNOWN.to_string()]);
-        let words = rest.split([';', '\n']).next().unwrap_or("").split_whitespace();
-        for name in words.filter(|word| !word.starts_with('-')) {
-            self.variables.insert(name.to_owned(), (names.clone(), stdin.taint & (NETWORK | HIDDEN)));
-        }
-    }
-
-    /// A function's body is judged where it stands: if every part of the line runs, so does it.
-    fn function(&mut self, node: Node, text: &str) -> Flow {
-        let name = node.child_by_field_name("name").map_or("", |name| &text[name.byte_range()]);
-        let whole = &text[node.byte_range()];
-        let body = whole.split_once(name).map_or("", |(_, body)| body);
-        let calls =
-            body.split([' ', ';', '|', '&', '(', ')', '{', '}', '\n', '\t']).filter(|word| *word == name).count();
-        let forks = body.replace("&&", "").contains('&');
-        if calls >= 2 || calls == 1 && forks {
-            self.flag("fork-bomb", span_of(node));
-        }
-        let before = (self.directory.clone(), self.last_name.clone());
-        self.sequence(node, text, Flow::default());
-        (self.directory, self.last_name) = before;
-        Flow::default()
     }
 
     /// The directory for relative paths; an uncertain one is not used.
@@ -495,8 +404,10 @@ impl Walker {
             return flow.clone();
         }
         let secret = super::target::is_secret(&word.text, self.cwd());
-        if word.text.starts_with("/dev/tcp/") {
-            return Flow::unseen(NETWORK);
+        match word.text.as_str() {
+            "/dev/null" => return Flow::text(""),
+            text if text.starts_with("/dev/tcp/") => return Flow::unseen(NETWORK),
+            _ => {}
         }
         let endless = matches!(word.text.as_str(), "/dev/zero" | "/dev/urandom" | "/dev/random");
         Flow::unseen(word.taint | if secret { SECRET } else { 0 } | if endless { ENDLESS } else { 0 })
@@ -517,11 +428,11 @@ pub(super) fn some() -> String {
     SOME.to_string()
 }
 
-fn span_of(node: Node) -> Span {
+pub(super) fn span_of(node: Node) -> Span {
     (node.start_byte(), node.end_byte())
 }
 
-fn children(node: Node) -> Vec<Node> {
+pub(super) fn children(node: Node) -> Vec<Node> {
     let mut cursor = node.walk();
     node.children(&mut cursor).collect()
 }
@@ -537,7 +448,7 @@ fn flatten<'t>(node: Node<'t>, stages: &mut Vec<Node<'t>>) {
     }
 }
 
-fn is_word(kind: &str) -> bool {
+pub(super) fn is_word(kind: &str) -> bool {
     matches!(
         kind,
         "word"

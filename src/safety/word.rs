@@ -126,10 +126,10 @@ fn brace_group(raw: &str) -> Option<(usize, Vec<usize>, usize)> {
             b'{' => stack.push((at, Vec::new())),
             b',' => stack.last_mut().into_iter().for_each(|(_, commas)| commas.push(at)),
             b'}' => {
-                if let Some((open, commas)) = stack.pop() {
-                    if !commas.is_empty() {
-                        return Some((open, commas, at));
-                    }
+                if let Some((open, commas)) = stack.pop()
+                    && !commas.is_empty()
+                {
+                    return Some((open, commas, at));
                 }
             }
             _ => {}
@@ -141,34 +141,43 @@ fn brace_group(raw: &str) -> Option<(usize, Vec<usize>, usize)> {
 
 /// The position of the closing quote for the one at `at`, or the end. `"$(a "b")"` is one string.
 pub(super) fn skip_quoted(bytes: &[u8], at: usize) -> usize {
+    quote_end(bytes, at, 0)
+}
+
+/// The position of the bracket that closes the one at `at`; quotes are stepped over.
+pub(super) fn closing(text: &str, at: usize, open: u8, shut: u8) -> Option<usize> {
+    bracket_end(text.as_bytes(), at, open, shut, 0)
+}
+
+/// Strings in substitutions in strings that are followed; the stack is finite.
+const MAX_QUOTE_DEPTH: usize = 24;
+
+fn quote_end(bytes: &[u8], at: usize, depth: usize) -> usize {
     let quote = bytes[at];
     let mut here = at + 1;
     while here < bytes.len() && bytes[here] != quote {
         if quote == b'"' && bytes[here] == b'\\' {
             here += 1;
-        } else if quote == b'"' && bytes[here] == b'$' && bytes.get(here + 1) == Some(&b'(') {
-            here = close(bytes, here + 1, b'(', b')').unwrap_or(bytes.len());
+        } else if quote == b'"' && bytes[here] == b'$' && bytes.get(here + 1) == Some(&b'(') && depth < MAX_QUOTE_DEPTH
+        {
+            here = bracket_end(bytes, here + 1, b'(', b')', depth + 1).unwrap_or(bytes.len());
         }
         here += 1;
     }
     here.min(bytes.len())
 }
 
-/// The position of the bracket that closes the one at `at`; quotes are stepped over.
-pub(super) fn closing(text: &str, at: usize, open: u8, shut: u8) -> Option<usize> {
-    close(text.as_bytes(), at, open, shut)
-}
-
-fn close(bytes: &[u8], at: usize, open: u8, shut: u8) -> Option<usize> {
-    let (mut depth, mut here) = (0usize, at);
+fn bracket_end(bytes: &[u8], at: usize, open: u8, shut: u8, depth: usize) -> Option<usize> {
+    let (mut nesting, mut here) = (0usize, at);
     while here < bytes.len() {
         match bytes[here] {
             b'\\' => here += 1,
-            b'\'' | b'"' => here = skip_quoted(bytes, here),
-            b if b == open => depth += 1,
+            b'\'' | b'"' => here = quote_end(bytes, here, depth + 1),
+            b if b == open => nesting += 1,
+            b if b == shut && nesting == 1 && shut == b')' && in_case(&bytes[at..here]) => {}
             b if b == shut => {
-                depth -= 1;
-                if depth == 0 {
+                nesting -= 1;
+                if nesting == 0 {
                     return Some(here);
                 }
             }
@@ -177,6 +186,12 @@ fn close(bytes: &[u8], at: usize, open: u8, shut: u8) -> Option<usize> {
         here += 1;
     }
     None
+}
+
+/// The text stands in a `case` whose patterns end in a lone `)`.
+fn in_case(text: &[u8]) -> bool {
+    let count = |word: &[u8]| text.windows(word.len()).filter(|part| *part == word).count();
+    text.len() < 2048 && count(b"case ") > count(b"esac")
 }
 
 /// C-style escapes as in `$'…'`, `printf` and `echo -e`.

@@ -2,13 +2,13 @@
 
 use super::Risk;
 use super::walk::{Command, Walker};
-use super::word::{Flow, NETWORK, SECRET, SHELL, Span, UNKNOWN, Word};
+use super::word::{Flow, NETWORK, SHELL, Span, UNKNOWN, Word};
 use crate::request::Shell;
 
 /// Programs whose remaining words are a command: their options that take a value, and how many operands come first.
 #[rustfmt::skip]
 const PREFIXES: &[(&str, &str, usize)] = &[
-    ("nohup|setsid|builtin|noglob|nocorrect|caffeinate|unbuffer|proxychains|proxychains4|torsocks|rlwrap|catchsegv|dbus-run-session|tsocks|fakeroot|eatmydata|entr|chronic|ts|pv-run|sem|-|coproc|then|else|elif|if|do|while|until|!|{|and|or|not|begin|doas-run", "-a -i -w -t -u", 0),
+    ("nohup|setsid|builtin|noglob|nocorrect|caffeinate|unbuffer|proxychains|proxychains4|torsocks|rlwrap|catchsegv|dbus-run-session|tsocks|fakeroot|eatmydata|entr|chronic|ts|pv-run|sem|-|coproc", "-a -i -w -t -u", 0),
     ("time|gtime", "-f --format -o --output", 0),
     ("nice", "-n --adjustment", 0),
     ("ionice", "-c -n -p -u --class --classdata", 0),
@@ -16,14 +16,14 @@ const PREFIXES: &[(&str, &str, usize)] = &[
     ("timeout|gtimeout", "-k -s --kill-after --signal", 1),
     ("stdbuf", "-i -o -e", 0),
     ("exec", "-a", 0),
-    ("env", "-u -C -P --unset --chdir", 0),
+    ("env", "-u -C -P -S --unset --chdir --split-string", 0),
     ("chroot|systemd-nspawn|arch-chroot", "--userspec --groups -D -M -u", 1),
-    ("unshare|nsenter|systemd-run|firejail|bwrap|numactl|cgexec|prlimit|systemd-inhibit|setpriv|setarch|linux64|faketime|aws-vault|direnv|gdb|lldb|valgrind|strace|ltrace|perf", "-o -e -p -t -S -G -u -n -P -g --target --uid --gid --unit --property --description --what --why --slice --setenv", 0),
+    ("unshare|nsenter|systemd-run|firejail|bwrap|numactl|cgexec|prlimit|systemd-inhibit|setpriv|setarch|linux64|faketime|aws-vault|gdb|lldb|valgrind|strace|ltrace|perf", "-o -e -p -t -S -G -u -n -P -g --target --uid --gid --unit --property --description --what --why --slice --setenv", 0),
     ("sudo|doas|pkexec|run0", "-u -g -h -p -C -r -t -T -U -D -R --user --group --host --prompt --chdir --chroot --role --type --close-from --other-user", 0),
     ("busybox|toybox", "", 0),
     ("hyperfine|xvfb-run|dotenv|op|infisical|doppler", "-w -r -n -s --warmup --runs --name", 0),
 ];
-const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "mksh", "rbash", "csh", "tcsh"];
+pub(super) const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "mksh", "rbash", "csh", "tcsh"];
 const INTERPRETERS: &[&str] = &[
     "python",
     "python3",
@@ -109,7 +109,14 @@ impl Walker {
             return self.prefix(command, valued, *operands);
         }
         match name {
-            "command" if !command.has("-v -V") => self.prefix(command, "", 0),
+            "command"
+                if !matches!(
+                    command.args.first().map(|word| word.text.as_str()),
+                    Some("-v" | "-V" | "-pv" | "-pV")
+                ) =>
+            {
+                self.prefix(command, "", 0)
+            }
             "command" => Some(Flow::text(command.operands().next().map_or(String::new(), |word| word.text.clone()))),
             "xargs" | "parallel" => Some(self.xargs(command)),
             "eval" => Some(self.eval(command)),
@@ -134,16 +141,16 @@ impl Walker {
     }
 
     /// Runs words as a command.
-    fn behind(&mut self, words: &[Word], stdin: Flow, span: Span) -> Flow {
+    pub(super) fn behind(&mut self, words: &[Word], stdin: Flow, span: Span) -> Flow {
         self.call(words.to_vec(), stdin, span)
     }
 
     /// The words after a wrapper's own options and operands.
-    fn prefix(&mut self, command: &Command, valued: &str, operands: usize) -> Option<Flow> {
-        if command.name == "env" {
-            if let Some(code) = command.value_of("-S --split-string") {
-                return Some(self.run_word(&code));
-            }
+    pub(super) fn prefix(&mut self, command: &Command, valued: &str, operands: usize) -> Option<Flow> {
+        if command.name == "env"
+            && let Some(code) = own_options(command, valued).value_of("-S --split-string")
+        {
+            return Some(self.run_word(&code));
         }
         let rest = after_options(&command.args, valued);
         let rest = rest.get(operands..).unwrap_or(&[]);
@@ -164,7 +171,9 @@ impl Walker {
             command.args[..command.args.len() - rest.len()].iter().map(|word| word.text.as_str()).collect();
         let login =
             own.iter().any(|arg| matches!(*arg, "-i" | "-s" | "--login" | "--shell" | "-is" | "-si" | "-iu" | "-su"));
-        let other = command.value_of("-u --user").filter(|user| user.text != "root" && !user.text.contains(UNKNOWN));
+        let other = own_options(command, valued)
+            .value_of("-u --user")
+            .filter(|user| user.text != "root" && !user.text.contains(UNKNOWN));
         if rest.is_empty() {
             if login && other.is_none() {
                 self.flag("root-shell", command.span);
@@ -224,10 +233,10 @@ impl Walker {
             let code = command.args[at + 1..].iter().find(|word| !word.is_option() || word.text.contains(' '));
             return code.map_or(Flow::default(), |code| self.shell_code(command, &code.clone()));
         }
-        if command.name == "fish" {
-            if let Some(code) = command.value_of("--command -C --init-command") {
-                return self.shell_code(command, &code);
-            }
+        if command.name == "fish"
+            && let Some(code) = command.value_of("--command -C --init-command")
+        {
+            return self.shell_code(command, &code);
         }
         let file = command.operands_after("-o -O --rcfile --init-file").find(|word| word.text != "-");
         match file.filter(|_| !command.has("-s")) {
@@ -347,262 +356,6 @@ impl Walker {
         (!code.text.is_empty()).then(|| self.run_word(&Word { span: command.span, ..code }))
     }
 
-    /// `xargs rm`: the command with the items of the pipe behind it, or in place of `-I X`.
-    fn xargs(&mut self, command: &Command) -> Flow {
-        let valued = "-I -i -J -n -P -L -d -s -a -E -S -R --max-args --max-procs --delimiter --arg-file --jobs -j --colsep --replace";
-        let mut rest = after_options(&command.args, valued).to_vec();
-        if let Some(at) = rest.iter().position(|word| word.text.starts_with(":::")) {
-            let items: Vec<String> = rest[at + 1..].iter().map(|word| word.text.clone()).collect();
-            rest.truncate(at);
-            return self.each_name(&rest, &items, "{}", command.span);
-        }
-        let items = match (&command.stdin.names, &command.stdin.text) {
-            (Some(names), _) => names.clone(),
-            (None, Some(text)) => text.split_whitespace().map(str::to_owned).collect(),
-            (None, None) => vec![UNKNOWN.to_string()],
-        };
-        if rest.is_empty() {
-            if command.name == "parallel" {
-                let flow = command.stdin.clone();
-                return self.feed(&flow, command.span, true);
-            }
-            return command.stdin.clone();
-        }
-        let mark = command.value_of("-I -J --replace").map_or("{}".into(), |word| word.text);
-        let program = rest.first().map_or("", |word| word.text.as_str()).to_owned();
-        let code = SHELLS.contains(&program.as_str())
-            && rest.len() > 1
-            && rest.last().is_some_and(|word| word.text.ends_with('c'));
-        if code && command.stdin.text.is_none() {
-            self.unseen_code(command.span);
-        }
-        let deletes = rest
-            .iter()
-            .any(|w| matches!(w.text.as_str(), "delete" | "rm" | "rmi" | "terminate-instances" | "del" | "DEL"));
-        if deletes
-            && rest.len() > 1
-            && matches!(program.as_str(), "docker" | "podman" | "kubectl" | "aws" | "redis-cli" | "gcloud")
-            && rest[1].text != "rmi"
-        {
-            self.flag("many-remote", command.span);
-        }
-        self.each_name(&rest, &items, &mark, command.span)
-    }
-
-    /// Runs words with `names` put in place of `mark`, or behind them.
-    pub(super) fn each_name(&mut self, words: &[Word], names: &[String], mark: &str, span: Span) -> Flow {
-        let mut out = Vec::new();
-        let in_place = !mark.is_empty() && words.iter().any(|word| word.text.contains(mark));
-        for word in words {
-            if word.text == mark {
-                out.extend(names.iter().map(|name| Word { text: name.clone(), ..word.clone() }));
-            } else if in_place && word.text.contains(mark) {
-                let shell = word.text.contains(' ');
-                let name = names.first().map_or("", String::as_str);
-                let name = if shell && name.contains(' ') { UNKNOWN.to_string() } else { name.to_owned() };
-                out.push(Word { text: word.text.replace(mark, &name), ..word.clone() });
-            } else {
-                out.push(word.clone());
-            }
-        }
-        if !in_place {
-            out.extend(names.iter().map(|name| Word::new(name.as_str(), span)));
-        }
-        self.behind(&out, Flow::default(), span)
-    }
-
-    fn fd_exec(&mut self, command: &Command) -> Option<Flow> {
-        let at = command
-            .args
-            .iter()
-            .position(|word| matches!(word.text.as_str(), "-x" | "-X" | "--exec" | "--exec-batch"))?;
-        let names = self.find_names(command).names.unwrap_or_default();
-        Some(self.each_name(&command.args[at + 1..], &names, "{}", command.span))
-    }
-
-    fn ssh(&mut self, command: &Command) -> Option<Flow> {
-        let valued = "-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w";
-        for word in &command.args {
-            let option = word.text.trim_start_matches("-o");
-            for key in ["ProxyCommand", "LocalCommand", "KnownHostsCommand"] {
-                if let Some(code) = option.strip_prefix(key) {
-                    self.run_word(&Word { text: code.trim_start_matches(['=', ' ']).into(), ..word.clone() });
-                }
-            }
-        }
-        if command.has("-L -R -D -W -w") {
-            self.flag("listen", command.span);
-        }
-        let rest = after_options(&command.args, valued).get(1..).unwrap_or(&[]).to_vec();
-        if command.stdin.taint & SECRET != 0 {
-            self.flag("send-secret", command.span);
-        }
-        if rest.is_empty() {
-            if command.stdin.present {
-                let flow = command.stdin.clone();
-                self.feed(&flow, command.span, true);
-            }
-            return Some(Flow::unseen(NETWORK));
-        }
-        let code = join(&rest);
-        let outer = (self.root, self.directory.take(), self.shell);
-        (self.root, self.shell) = (false, Shell::Bash);
-        self.inner(&code.text, command.stdin.clone(), command.span);
-        (self.root, self.directory, self.shell) = outer;
-        Some(Flow::unseen(NETWORK))
-    }
-
-    /// `docker exec`, `docker run -v`, `compose run`.
-    fn container(&mut self, command: &Command) -> Option<Flow> {
-        let operands: Vec<usize> =
-            command.args.iter().enumerate().filter(|(_, word)| !word.is_option()).map(|(at, _)| at).collect();
-        let verb =
-            operands.iter().take(4).find(|at| matches!(command.args[**at].text.as_str(), "exec" | "run" | "create"))?;
-        let tail = &command.args[verb + 1..];
-        let valued = super::rules::VALUE_OPTIONS
-            .iter()
-            .find(|(names, _)| names.starts_with("docker|"))
-            .map_or("", |(_, valued)| valued);
-        let rest = after_options(tail, valued);
-        let own = &tail[..tail.len() - rest.len()];
-        let text = join(own).text;
-        let all = text.contains("-v /:")
-            || text.contains("--volume /:")
-            || text.contains("--volume=/:")
-            || text.contains("source=/,")
-            || text.contains("src=/,");
-        if text.contains("--privileged")
-            || all
-            || text.contains("docker.sock")
-            || text.contains("--pid=host")
-            || text.contains("--pid host")
-        {
-            self.flag("host-container", command.span);
-        }
-        let mounted =
-            own.iter().any(|word| word.text.starts_with("-v") || matches!(word.text.as_str(), "--volume" | "--mount"));
-        let inner = rest.get(1..).unwrap_or(&[]);
-        if (command.args[*verb].text == "exec" || mounted) && !inner.is_empty() {
-            let outer = (self.root, self.directory.take());
-            self.root = false;
-            self.behind(inner, command.stdin.clone(), command.span);
-            (self.root, self.directory) = outer;
-        }
-        None
-    }
-
-    fn kubectl_exec(&mut self, command: &Command) -> Option<Flow> {
-        command.args.iter().take(6).position(|word| word.text == "exec")?;
-        let at = command.args.iter().position(|word| word.text == "--")?;
-        let outer = self.directory.take();
-        self.behind(&command.args[at + 1..], command.stdin.clone(), command.span);
-        self.directory = outer;
-        Some(Flow::unseen(0))
-    }
-
-    /// git runs commands from its settings, and has subcommands that run others.
-    fn git(&mut self, command: &Command) -> Option<Flow> {
-        let texts: Vec<&str> = command.args.iter().map(|word| word.text.as_str()).collect();
-        for (at, word) in command.args.iter().enumerate() {
-            let previous = if at > 0 { texts[at - 1] } else { "" };
-            let code = match word.text.split_once('=') {
-                Some((key, value)) if previous == "-c" => git_setting(key, value),
-                Some((key @ ("--upload-pack" | "--receive-pack" | "--exec"), value)) if key.len() > 2 => Some(value),
-                _ => git_setting(previous, &word.text).or(matches!(
-                    previous,
-                    "--exec" | "-x" | "foreach" | "run" | "--tree-filter"
-                )
-                .then_some(&word.text)),
-            };
-            if let Some(code) = code.filter(|code| !code.is_empty() && !code.starts_with('-')) {
-                self.run_word(&Word { text: code.into(), ..word.clone() });
-            }
-            if word.text.starts_with("ext::") {
-                self.run_word(&Word { text: word.text[5..].into(), ..word.clone() });
-            }
-        }
-        self.git_push(command, &texts);
-        self.git_discard(command, &texts);
-        self.git_config(command, &texts);
-        None
-    }
-
-    fn git_push(&mut self, command: &Command, texts: &[&str]) {
-        if !texts.contains(&"push") || texts.contains(&"stash") || command.has("-n --dry-run") {
-            return;
-        }
-        let refs: Vec<&str> =
-            command.operands_after("-C -c -o --repo").map(|word| word.text.as_str()).skip(2).collect();
-        let deletes = command.has("-d --delete");
-        for name in refs {
-            let main = |name: &str| {
-                matches!(
-                    name.trim_start_matches("refs/heads/"),
-                    "main" | "master" | "production" | "release" | "trunk" | "prod"
-                )
-            };
-            if name.starts_with('+') {
-                self.flag("git-force-push", command.span);
-            }
-            let removed = name.strip_prefix(':').or(deletes.then_some(name));
-            if removed.is_some_and(main) {
-                self.flag("git-delete-main", command.span);
-            } else if removed.is_some() {
-                self.flag("git-delete-remote", command.span);
-            }
-        }
-    }
-
-    /// `git checkout -- file`, `git checkout .`, `git checkout src/main.rs`.
-    fn git_discard(&mut self, command: &Command, texts: &[&str]) {
-        let operands: Vec<&Word> = command.operands_after("-C -c").collect();
-        if operands.first().is_none_or(|word| word.text != "checkout") {
-            return;
-        }
-        let named_file = |text: &str| {
-            text == "."
-                || text.rsplit('/').next().and_then(|last| last.rsplit_once('.')).is_some_and(|(stem, end)| {
-                    !stem.is_empty() && !end.is_empty() && end.chars().all(|c| c.is_ascii_alphabetic())
-                })
-        };
-        let files = texts.contains(&"--") || operands.iter().skip(1).any(|word| named_file(&word.text));
-        if files && !command.has("-b") {
-            self.flag("git-discard", command.span);
-        }
-    }
-
-    fn git_config(&mut self, command: &Command, texts: &[&str]) {
-        let operands = command.operands_after("-C -c -f --file --type").filter(|word| word.text != "--").count();
-        let reads = command.has("--get --get-all --list -l --get-regexp --show-origin")
-            || texts.iter().any(|text| matches!(*text, "get" | "list"));
-        let changes =
-            operands >= 3 || command.has("--unset --unset-all --remove-section --add -e --edit --replace-all");
-        if texts.first() == Some(&"config") && changes && !reads {
-            self.note("git-config", command.span, Risk::Caution, "changes git's settings");
-        }
-    }
-
-    /// `tmux new -d 'cmd'`, `screen -dm cmd`.
-    fn terminal(&mut self, command: &Command) -> Option<Flow> {
-        let code = command.args.iter().filter(|word| word.text.contains(' ')).cloned().collect::<Vec<_>>();
-        code.iter().for_each(|word| drop(self.run_word(word)));
-        if command.name == "screen" && command.has("-d -dm -dmS") {
-            return self.prefix(command, "-S -dmS -c -h -T", 0);
-        }
-        if command.args.iter().any(|word| matches!(word.text.as_str(), "kill-server" | "kill-session" | "quit")) {
-            self.flag("kill", command.span);
-        }
-        None
-    }
-
-    /// `poetry run x`, `uv run x`.
-    fn runner(&mut self, command: &Command, word: &Word) -> Option<Flow> {
-        let at = command.args.iter().position(|arg| matches!(arg.text.as_str(), "run" | "exec"))?;
-        let rest = after_options(&command.args[at + 1..], "-n --name -p --with --python --project");
-        let _ = word;
-        Some(self.behind(rest, command.stdin.clone(), command.span))
-    }
-
     fn code_option(&mut self, command: &Command, options: &str) -> Option<Flow> {
         command.value_of(options).map(|code| self.run_word(&code))
     }
@@ -638,6 +391,7 @@ impl Walker {
                     self.run_word(&code);
                 }
             }
+            "ansible" => drop(self.code_option(command, "-a --args")),
             "zip" => drop(self.code_option(command, "-TT --unzip-command")),
             "at" | "batch" if command.stdin.present => {
                 let flow = command.stdin.clone();
@@ -650,7 +404,7 @@ impl Walker {
 }
 
 /// Cuts a wrapper's own options off the front.
-fn after_options<'w>(args: &'w [Word], valued: &str) -> &'w [Word] {
+pub(super) fn after_options<'w>(args: &'w [Word], valued: &str) -> &'w [Word] {
     let mut at = 0;
     while let Some(word) = args.get(at) {
         if word.text == "--" {
@@ -664,7 +418,14 @@ fn after_options<'w>(args: &'w [Word], valued: &str) -> &'w [Word] {
     args.get(at..).unwrap_or(&[])
 }
 
-fn join(words: &[Word]) -> Word {
+/// A wrapper with only its own options, without those of the command behind it.
+pub(super) fn own_options(command: &Command, valued: &str) -> Command {
+    let rest = after_options(&command.args, valued).len();
+    let args = command.args[..command.args.len() - rest].to_vec();
+    Command { name: command.name.clone(), args, stdin: Flow::default(), span: command.span }
+}
+
+pub(super) fn join(words: &[Word]) -> Word {
     let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
     let taint = words.iter().fold(0, |taint, word| taint | word.taint);
     Word { text, taint, span: words.first().map_or((0, 0), |word| word.span) }
@@ -682,24 +443,4 @@ pub(super) fn is_stdin(path: &str) -> bool {
 pub(super) fn is_interpreter(name: &str) -> bool {
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     INTERPRETERS.contains(&name) || INTERPRETERS.contains(&plain)
-}
-
-/// The code in a git setting that is a command.
-fn git_setting<'v>(key: &str, value: &'v str) -> Option<&'v str> {
-    let lower = key.to_ascii_lowercase();
-    if lower.starts_with("alias.") || lower.starts_with("credential.") {
-        return value.strip_prefix('!');
-    }
-    let commands = [
-        "core.pager",
-        "core.sshcommand",
-        "core.editor",
-        "core.fsmonitor",
-        "sequence.editor",
-        "diff.external",
-        "gpg.program",
-        "core.askpass",
-        "core.gitproxy",
-    ];
-    commands.contains(&lower.as_str()).then_some(value)
 }

@@ -16,7 +16,9 @@ pub(super) fn as_bash(text: &str) -> String {
             b'\\' => at += 1,
             b'\'' | b'"' => {
                 let end = skip_quoted(bytes, at);
-                flags(&mut out, bytes, at, end);
+                while at < end {
+                    at = flags(&mut out, bytes, at).min(end) + 1;
+                }
                 at = end;
             }
             b'#' if word_start => out[at] = b'_',
@@ -25,7 +27,7 @@ pub(super) fn as_bash(text: &str) -> String {
             b'&' if matches!(next, b'!' | b'|') => out[at + 1] = b' ',
             b'=' if word_start && next == b'(' => out[at] = b'<',
             b'=' if word_start && next.is_ascii_alphabetic() => out[at] = b' ',
-            b'$' if next == b'{' => flags(&mut out, bytes, at, (at + 3).min(bytes.len())),
+            b'$' if next == b'{' => at = flags(&mut out, bytes, at),
             b'$' if next == b'(' => at += 1,
             b'(' if !word_start && next != b')' && !b"<>=$".contains(&bytes[at - 1]) => {
                 at = qualifier(&mut out, text, at);
@@ -37,22 +39,27 @@ pub(super) fn as_bash(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }
 
-/// `${(f)x}` loses its flags.
-fn flags(out: &mut [u8], bytes: &[u8], from: usize, to: usize) {
-    for at in from..to.min(bytes.len().saturating_sub(2)) {
-        if &bytes[at..at + 3] == b"${(" {
-            let end = bytes[at..].iter().position(|b| *b == b')').map_or(at + 2, |end| at + end);
-            out[at + 2..=end].fill(b'_');
-        }
+/// `${(f)x}` at `at` loses its flags; returns where to go on.
+fn flags(out: &mut [u8], bytes: &[u8], at: usize) -> usize {
+    if !bytes[at..].starts_with(b"${(") {
+        return at;
     }
+    let end = bytes[at..].iter().position(|b| *b == b')').map_or(at + 2, |end| at + end);
+    out[at + 2..=end].fill(b'_');
+    end
 }
 
 /// `*(.om[1])` after a pattern is a qualifier, `a(b|c)d` a group: the first is dropped, the second matches anything.
+/// The qualifier `(e:'code':)` runs code for each file, and becomes a command of its own.
 fn qualifier(out: &mut [u8], text: &str, at: usize) -> usize {
     let Some(end) = closing(text, at, b'(', b')') else { return at };
     let inside = &text[at + 1..end];
-    let runs_code = inside.contains("e:") || inside.contains("e'") || inside.starts_with('+');
-    if runs_code || inside.contains([' ', '\n']) && inside.contains(';') {
+    if inside.starts_with("e:'") && inside.ends_with("':") {
+        out[at..at + 4].copy_from_slice(b" ;  ");
+        out[end - 2..=end].copy_from_slice(b" ; ");
+        return end;
+    }
+    if inside.contains("e:") || inside.starts_with('+') || inside.contains([' ', '\n']) && inside.contains(';') {
         return at;
     }
     let last = text[end + 1..].chars().next().is_none_or(|c| c.is_whitespace() || ";|&)".contains(c));

@@ -73,6 +73,7 @@ impl TestEnv {
 
     /// `program` in this home.
     pub(crate) fn command(&self, program: &str) -> Command {
+        #[expect(clippy::disallowed_methods, reason = "a test runs the program and its shells")]
         let mut command = Command::new(program);
         command.env_clear().env("HOME", self.home()).env("PATH", env::var_os("PATH").unwrap_or_default());
         command.envs(self.variables.iter().map(|(name, value)| (name, value))).current_dir(self.home());

@@ -1,0 +1,102 @@
+//! Loops, functions and assignments: where values come from, and what repeats.
+
+use tree_sitter::Node;
+
+use super::walk::{Walker, children, is_word, span_of};
+use super::word::{Flow, HIDDEN, NETWORK, Span, UNKNOWN, Word};
+
+impl Walker {
+    pub(super) fn for_loop(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        let kids = children(node);
+        let mut cursor = node.walk();
+        let values: Vec<Span> = node.children_by_field_name("value", &mut cursor).map(span_of).collect();
+        let mut texts = Vec::new();
+        let mut taint = 0;
+        for (from, to) in values {
+            for word in self.words(&text[from..to], (from, to)) {
+                texts.push(word.text);
+                taint |= word.taint;
+            }
+        }
+        if texts.is_empty() {
+            texts.push(UNKNOWN.to_string());
+        }
+        if let Some(name) = node.child_by_field_name("variable") {
+            self.variables.insert(text[name.byte_range()].to_owned(), (texts, taint));
+        }
+        let mut out = Flow::default();
+        for kid in kids.into_iter().filter(|kid| kid.is_named() && !is_word(kid.kind())) {
+            out.then(self.node(kid, text, stdin.clone()));
+        }
+        out
+    }
+
+    pub(super) fn while_loop(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
+        let whole = &text[node.byte_range()];
+        let condition = whole.trim_start_matches("while").trim_start();
+        let endless = condition.starts_with("true") || condition.starts_with(':');
+        let waits = ["sleep", "wait", "read", "break", "inotifywait"].iter().any(|word| whole.contains(word));
+        if endless && !waits && (whole.contains(">>") || whole.contains("& ") && !whole.contains("&& ")) {
+            self.flag("endless-loop", span_of(node));
+        }
+        self.read_variables(whole, &stdin);
+        self.sequence(node, text, stdin)
+    }
+
+    /// `while read -r x` takes its values from the pipe.
+    pub(super) fn read_variables(&mut self, whole: &str, stdin: &Flow) {
+        let Some(rest) = whole.split("read ").nth(1) else { return };
+        let names = stdin.names.clone().unwrap_or_else(|| vec![UNKNOWN.to_string()]);
+        let words = rest.split([';', '\n']).next().unwrap_or("").split_whitespace();
+        for name in words.filter(|word| !word.starts_with('-')) {
+            self.variables.insert(name.to_owned(), (names.clone(), stdin.taint & (NETWORK | HIDDEN)));
+        }
+    }
+
+    /// A function's body is judged where it stands: if every part of the line runs, so does it.
+    pub(super) fn function(&mut self, node: Node, text: &str) -> Flow {
+        let name = node.child_by_field_name("name").map_or("", |name| &text[name.byte_range()]);
+        let whole = &text[node.byte_range()];
+        let body = whole.split_once(name).map_or("", |(_, body)| body);
+        let calls =
+            body.split([' ', ';', '|', '&', '(', ')', '{', '}', '\n', '\t']).filter(|word| *word == name).count();
+        let forks = body.replace("&&", "").contains('&');
+        if calls >= 2 || calls == 1 && forks {
+            self.flag("fork-bomb", span_of(node));
+        }
+        let before = (self.directory.clone(), self.last_name.clone());
+        self.sequence(node, text, Flow::default());
+        (self.directory, self.last_name) = before;
+        Flow::default()
+    }
+
+    /// `NAME=value` before a command counts for what follows too: the command may be a shell that reads it.
+    pub(super) fn prefix_assignment(&mut self, raw: &str, span: Span, lasting: bool) {
+        self.assignment(raw, span);
+        if !lasting && raw.starts_with("LD_PRELOAD=") {
+            self.flag("preload", span);
+        }
+    }
+
+    /// `NAME=value`, `NAME=(a b)`, `NAME+=value`.
+    pub(super) fn assignment(&mut self, raw: &str, span: Span) -> Flow {
+        let Some((name, value)) = raw.split_once('=') else { return Flow::default() };
+        let (name, adds) = (name.trim_end_matches('+'), name.ends_with('+'));
+        let name = name.split('[').next().unwrap_or(name);
+        let inside = value.strip_prefix('(').and_then(|value| value.strip_suffix(')'));
+        let words = match inside {
+            Some(items) => items.split_whitespace().flat_map(|item| self.words(item, span)).collect(),
+            None => {
+                let (text, taint) = self.value(value, span);
+                vec![Word { text, taint, span }]
+            }
+        };
+        let taint = words.iter().fold(0, |taint, word| taint | word.taint);
+        let mut texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+        if let (true, Some((before, _))) = (adds, self.variables.get(name)) {
+            texts = before.iter().flat_map(|a| texts.iter().map(move |b| format!("{a}{b}"))).take(16).collect();
+        }
+        self.variables.insert(name.to_owned(), (texts, taint));
+        Flow::default()
+    }
+}

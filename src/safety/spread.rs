@@ -1,0 +1,130 @@
+//! Commands run once for each item, or on another machine: xargs, parallel, fd, ssh.
+
+use super::walk::{Command, Walker};
+use super::word::{Flow, HIDDEN, NETWORK, SECRET, Span, UNKNOWN, Word};
+use super::wrap::{SHELLS, after_options, join, own_options};
+use crate::request::Shell;
+
+impl Walker {
+    /// `xargs rm`: the command with the items of the pipe behind it, or in place of `-I X`.
+    pub(super) fn xargs(&mut self, command: &Command) -> Flow {
+        let valued = "-I -i -J -n -P -L -d -s -a -E -S -R --max-args --max-procs --delimiter --arg-file --jobs -j --colsep --replace";
+        let mut rest = after_options(&command.args, valued).to_vec();
+        if let Some(at) = rest.iter().position(|word| word.text.starts_with(":::")) {
+            let items: Vec<String> = rest[at + 1..].iter().map(|word| word.text.clone()).collect();
+            rest.truncate(at);
+            return self.each_name(&rest, &items, "{}", command.span);
+        }
+        let items = match (&command.stdin.names, &command.stdin.text) {
+            (Some(names), _) => names.clone(),
+            (None, Some(text)) => text.split_whitespace().map(str::to_owned).collect(),
+            (None, None) => vec![UNKNOWN.to_string()],
+        };
+        if rest.is_empty() {
+            if command.name == "parallel" {
+                let flow = command.stdin.clone();
+                return self.feed(&flow, command.span, true);
+            }
+            return command.stdin.clone();
+        }
+        let mark = own_options(command, valued).value_of("-I -J --replace").map_or("{}".into(), |word| word.text);
+        let program = rest.first().map_or("", |word| word.text.as_str()).to_owned();
+        let last = rest.last().map_or("", |word| word.text.as_str());
+        let code =
+            SHELLS.contains(&program.as_str()) && rest.len() > 1 && (last.ends_with('c') || last.starts_with(&mark));
+        if code && command.stdin.text.is_none() && command.stdin.names.is_none() {
+            self.unseen_code(command.span);
+        }
+        if code && command.stdin.taint & (NETWORK | HIDDEN) != 0 {
+            self.flag(if command.stdin.taint & NETWORK != 0 { "network-code" } else { "hidden-code" }, command.span);
+        }
+        let deletes = rest
+            .iter()
+            .any(|w| matches!(w.text.as_str(), "delete" | "rm" | "rmi" | "terminate-instances" | "del" | "DEL"));
+        if deletes
+            && rest.len() > 1
+            && matches!(program.as_str(), "docker" | "podman" | "kubectl" | "aws" | "redis-cli" | "gcloud")
+            && rest[1].text != "rmi"
+        {
+            self.flag("many-remote", command.span);
+        }
+        self.each_name(&rest, &items, &mark, command.span)
+    }
+
+    /// Runs words with `names` put in place of `mark`, or behind them.
+    pub(super) fn each_name(&mut self, words: &[Word], names: &[String], mark: &str, span: Span) -> Flow {
+        if let [code] = words
+            && code.text.contains(' ')
+        {
+            let names = if names.is_empty() { vec![UNKNOWN.to_string()] } else { names.to_vec() };
+            for name in names {
+                let text = if code.text.contains(mark) {
+                    code.text.replace(mark, &name)
+                } else {
+                    format!("{} {name}", code.text)
+                };
+                self.run_word(&Word { text, ..code.clone() });
+            }
+            return Flow::unseen(0);
+        }
+        let mut out = Vec::new();
+        let in_place = !mark.is_empty() && words.iter().any(|word| word.text.contains(mark));
+        for word in words {
+            if word.text == mark {
+                out.extend(names.iter().map(|name| Word { text: name.clone(), ..word.clone() }));
+            } else if in_place && word.text.contains(mark) {
+                let shell = word.text.contains(' ');
+                let name = names.first().map_or("", String::as_str);
+                let name = if shell && name.contains(' ') { UNKNOWN.to_string() } else { name.to_owned() };
+                out.push(Word { text: word.text.replace(mark, &name), ..word.clone() });
+            } else {
+                out.push(word.clone());
+            }
+        }
+        if !in_place {
+            out.extend(names.iter().map(|name| Word::new(name.as_str(), span)));
+        }
+        self.behind(&out, Flow::default(), span)
+    }
+
+    pub(super) fn fd_exec(&mut self, command: &Command) -> Option<Flow> {
+        let at = command
+            .args
+            .iter()
+            .position(|word| matches!(word.text.as_str(), "-x" | "-X" | "--exec" | "--exec-batch"))?;
+        let names = self.find_names(command).names.unwrap_or_default();
+        Some(self.each_name(&command.args[at + 1..], &names, "{}", command.span))
+    }
+
+    pub(super) fn ssh(&mut self, command: &Command) -> Option<Flow> {
+        let valued = "-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w";
+        for word in &command.args {
+            let option = word.text.trim_start_matches("-o");
+            for key in ["ProxyCommand", "LocalCommand", "KnownHostsCommand"] {
+                if let Some(code) = option.strip_prefix(key) {
+                    self.run_word(&Word { text: code.trim_start_matches(['=', ' ']).into(), ..word.clone() });
+                }
+            }
+        }
+        if own_options(command, valued).has("-L -R -D -W -w") {
+            self.flag("listen", command.span);
+        }
+        let rest = after_options(&command.args, valued).get(1..).unwrap_or(&[]).to_vec();
+        if command.stdin.taint & SECRET != 0 {
+            self.flag("send-secret", command.span);
+        }
+        if rest.is_empty() {
+            if command.stdin.present {
+                let flow = command.stdin.clone();
+                self.feed(&flow, command.span, true);
+            }
+            return Some(Flow::unseen(NETWORK));
+        }
+        let code = join(&rest);
+        let outer = (self.root, self.directory.take(), self.shell);
+        (self.root, self.shell) = (false, Shell::Bash);
+        self.inner(&code.text, command.stdin.clone(), command.span);
+        (self.root, self.directory, self.shell) = outer;
+        Some(Flow::unseen(NETWORK))
+    }
+}
