@@ -32,10 +32,9 @@ struct File {
     model: Option<String>,
     engine: Option<String>,
     threads: Option<usize>,
-    log: Option<String>,
 }
 
-const KNOWN_KEYS: [&str; 4] = ["model", "engine", "threads", "log"];
+const KNOWN_KEYS: [&str; 3] = ["model", "engine", "threads"];
 
 /// Everything that can be set, resolved once per process.
 #[derive(Debug)]
@@ -102,11 +101,6 @@ impl Config {
             _ => Err(Error::usage(format!("threads: wanted a number from 1 to 1024, found {:?}", found.value))
                 .hint(format!("it was set by {}", found.origin))),
         }
-    }
-
-    /// Level of the log on stderr: `off` unless set.
-    pub fn log(&self) -> Setting<String> {
-        self.resolve(None, "CMDAI_LOG", self.file.log.clone()).unwrap_or_else(|| default("off".to_owned()))
     }
 
     /// Where models are kept and fetched from.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::CheckArgs;
+use crate::config;
 use crate::error::{Context, Error, Result};
 use crate::request::Shell;
 use crate::safety::{Assessment, Finding, Risk, assess};
@@ -46,7 +47,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
 
 /// The shell that is rated for when none is named.
 fn login_shell() -> Shell {
-    std::env::var("SHELL").ok().and_then(|path| Shell::from_path(&path)).unwrap_or(Shell::Bash)
+    config::login_shell().unwrap_or(Shell::Bash)
 }
 
 fn exit_code(args: &CheckArgs, risk: Risk) -> ExitCode {

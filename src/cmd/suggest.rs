@@ -4,9 +4,10 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal, Read, Write},
     path::PathBuf,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::widget::Answer;
@@ -38,7 +39,10 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     }
     let request = Request { words, context: Context::capture(shell), alternatives: args.alternatives.into() };
     let mut engine = open(&config, &|spec| offer_pull(spec, &config))?;
-    let (suggestions, mut timing) = pipeline::suggest(engine.model.as_mut(), &request)?;
+    let sign = waiting_sign();
+    let outcome = pipeline::suggest(engine.model.as_mut(), &request);
+    sign.finish_and_clear();
+    let (suggestions, mut timing) = outcome?;
     timing.load_ms = engine.load_ms;
     // The process ends with this answer: leave giving a gigabyte of pages back to the system, in one go.
     std::mem::forget(engine);
@@ -96,6 +100,13 @@ fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Res
         config.threads()?.map(|threads| threads.value),
     )?;
     Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3 })
+}
+
+/// Something that moves on a terminal's stderr while the model computes; nothing elsewhere.
+fn waiting_sign() -> ProgressBar {
+    let sign = ProgressBar::new_spinner().with_message("thinking");
+    sign.enable_steady_tick(Duration::from_millis(150));
+    sign
 }
 
 /// Asks on a terminal whether to fetch the model now; elsewhere says how.
