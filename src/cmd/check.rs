@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::CheckArgs;
+use crate::config;
 use crate::error::{Context, Error, Result};
 use crate::request::Shell;
 use crate::safety::{Assessment, Finding, Risk, assess};
@@ -33,20 +34,19 @@ struct Answer {
 /// Rates the command in `args` or on standard input.
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let shell = args.shell.unwrap_or_else(login_shell);
-    let mut out = std::io::stdout().lock();
     if args.jsonl {
-        let worst = rows(shell, &mut std::io::stdin().lock(), &mut out)?;
+        let worst = rows(shell, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
         return Ok(exit_code(args, worst));
     }
     let command = command(&args.command)?;
     let assessment = assess(&command, shell);
-    report(&assessment, &mut out).context(|| "could not write the rating")?;
+    super::print(&report(&assessment))?;
     Ok(exit_code(args, assessment.risk))
 }
 
 /// The shell that is rated for when none is named.
 fn login_shell() -> Shell {
-    std::env::var("SHELL").ok().and_then(|path| Shell::from_path(&path)).unwrap_or(Shell::Bash)
+    config::login_shell().unwrap_or(Shell::Bash)
 }
 
 fn exit_code(args: &CheckArgs, risk: Risk) -> ExitCode {
@@ -75,12 +75,12 @@ fn command(words: &[OsString]) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn report(assessment: &Assessment, out: &mut impl Write) -> std::io::Result<()> {
-    writeln!(out, "{}", assessment.risk.word())?;
+fn report(assessment: &Assessment) -> String {
+    let mut text = format!("{}\n", assessment.risk.word());
     for Finding { rule, risk, reason, .. } in &assessment.findings {
-        writeln!(out, "{}: {reason} [{rule}]", risk.word())?;
+        text.push_str(&format!("{}: {reason} [{rule}]\n", risk.word()));
     }
-    out.flush()
+    text
 }
 
 /// Answers every row; returns the worst level.
@@ -94,7 +94,8 @@ fn rows(default: Shell, input: &mut impl BufRead, out: &mut impl Write) -> Resul
         let row: Row = serde_json::from_str(&line).context(|| format!("could not read row {}", number + 1))?;
         let Assessment { risk, findings } = assess(&row.command, row.shell.unwrap_or(default));
         worst = worst.max(risk);
-        let answer = serde_json::to_string(&Answer { id: row.id, risk, findings }).context(|| "could not write a row")?;
+        let answer =
+            serde_json::to_string(&Answer { id: row.id, risk, findings }).context(|| "could not write a row")?;
         writeln!(out, "{answer}").context(|| "could not write a row")?;
     }
     out.flush().context(|| "could not write a row")?;
@@ -120,9 +121,7 @@ mod tests {
 
     #[test]
     fn the_report_names_level_reason_and_rule() {
-        let mut out = Vec::new();
-        report(&assess("rm -rf ~", Shell::Bash), &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = report(&assess("rm -rf ~", Shell::Bash));
         assert_eq!(text, "dangerous\ndangerous: deletes everything under your home directory [delete-home]\n");
     }
 }
