@@ -41,7 +41,7 @@ const KNOWN_KEYS: [&str; 3] = ["model", "engine", "threads"];
 pub struct Config {
     flags: EngineArgs,
     file: File,
-    path: PathBuf,
+    path: Option<PathBuf>,
     warnings: Vec<String>,
 }
 
@@ -51,7 +51,9 @@ impl Config {
     /// # Errors
     /// The file cannot be read or is not TOML of the right types; the message names the file and the line.
     pub fn load(flags: &EngineArgs) -> Result<Self> {
-        let path = config_file();
+        let Some(path) = config_file() else {
+            return Ok(Self { flags: flags.clone(), file: File::default(), path: None, warnings: Vec::new() });
+        };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -63,7 +65,7 @@ impl Config {
             .filter(|key| !KNOWN_KEYS.contains(&key.as_str()))
             .map(|key| format!("{}: unknown key {key:?}; known: {}", path.display(), KNOWN_KEYS.join(", ")))
             .collect();
-        Ok(Self { flags: flags.clone(), file: parse(&path, &text)?, path, warnings })
+        Ok(Self { flags: flags.clone(), file: parse(&path, &text)?, path: Some(path), warnings })
     }
 
     /// Lines about the file that deserve a look but stop nothing.
@@ -71,9 +73,9 @@ impl Config {
         &self.warnings
     }
 
-    /// Path of the configuration file, whether it exists or not.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Path of the configuration file, whether it exists or not; none where no home directory can be told.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Model to load: a catalogue name, `owner/repo:file.gguf`, or a path.
@@ -126,9 +128,9 @@ impl Config {
 
     fn resolve(&self, flag: Option<String>, name: &str, file: Option<String>) -> Option<Setting<String>> {
         let set_by = |origin: String| move |value| Setting { value, origin };
-        flag.map(set_by("flag".into()))
-            .or_else(|| variable(name).map(set_by(format!("environment {name}"))))
-            .or_else(|| file.map(set_by(self.path.display().to_string())))
+        flag.map(set_by("flag".into())).or_else(|| variable(name).map(set_by(format!("environment {name}")))).or_else(
+            || file.map(set_by(self.path.as_ref().map_or_else(String::new, |path| path.display().to_string()))),
+        )
     }
 }
 
@@ -149,11 +151,9 @@ fn unreadable(path: &Path, cause: &std::io::Error) -> Error {
 }
 
 /// `$CMDAI_CONFIG`, else `config.toml` in the user's configuration directory.
-fn config_file() -> PathBuf {
-    match variable("CMDAI_CONFIG") {
-        Some(path) => path.into(),
-        None => dirs::config_dir().unwrap_or_default().join("cmdai/config.toml"),
-    }
+fn config_file() -> Option<PathBuf> {
+    let in_home = || Some(dirs::config_dir()?.join("cmdai/config.toml"));
+    variable("CMDAI_CONFIG").map(PathBuf::from).or_else(in_home)
 }
 
 /// The Hub's cache as its Python client finds it: `HF_HUB_CACHE`, `HF_HOME/hub`, else `~/.cache/huggingface/hub`.

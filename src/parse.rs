@@ -28,7 +28,7 @@ pub fn command(text: &str, ended: bool) -> Result<String, Error> {
         return refuse("the model gave an empty answer");
     };
     let line = unwrapped(line);
-    if line.is_empty() || line.starts_with('#') {
+    if line.is_empty() || line.starts_with(['#', '-']) {
         return refuse("the model gave no command");
     }
     if is_prose(line) {
@@ -66,7 +66,16 @@ const PROSE: [&str; 12] =
     ["I ", "I'm ", "I’m ", "Sorry", "Sure", "Here ", "Here's ", "The ", "To ", "You ", "This ", "As an "];
 
 fn is_prose(line: &str) -> bool {
-    PROSE.iter().any(|opening| line.starts_with(opening))
+    PROSE.iter().any(|opening| line.starts_with(opening)) || is_sentence(line)
+}
+
+/// A capitalised word first, and the end of a sentence behind a word last: `Rscript plot.R .` is none.
+fn is_sentence(line: &str) -> bool {
+    let first = line.split(' ').next().unwrap_or_default();
+    let ends = line.strip_suffix(['.', '?', '!']).is_some_and(|rest| rest.ends_with(|c: char| c.is_ascii_lowercase()));
+    ends && line.contains(' ')
+        && first.starts_with(|c: char| c.is_ascii_uppercase())
+        && first.chars().skip(1).all(|c| c.is_ascii_lowercase())
 }
 
 /// A stand-in for something that the request did not name: `/path/to/...`, `your_file`, `<file>`.
@@ -107,6 +116,10 @@ mod tests {
             "echo `date`",
             "`which ls` -l `pwd`",
             "printf '%s\\n' \"$HOME\" ${x:-y}",
+            "Rscript plot.R .",
+            "VBoxManage list vms",
+            "LC_ALL=C ls ..",
+            "echo Done.",
         ] {
             assert_eq!(command(line, true).unwrap(), line);
         }
@@ -134,6 +147,8 @@ mod tests {
         assert!(reason("# nothing to do").contains("no command"));
         assert!(reason("I'm sorry, but I cannot do that.").contains("prose"));
         assert!(reason("Sure! Use ls").contains("prose"));
+        assert!(reason("Why was the book sad? Because it had too many problems.").contains("prose"));
+        assert!(reason("--foo").contains("no command"));
         assert!(reason("cp /path/to/source .").contains("/path/to/source"));
         assert!(reason("cat <file>").contains("<file>"));
         assert!(reason("scp a your_user@host:").contains("your_user"));

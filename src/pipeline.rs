@@ -83,12 +83,62 @@ fn one(
     let command = parse::command(&text, usage.decoded_tokens < params.max_tokens)?;
     safety::printable(&command).map_err(Error::Unprintable)?;
     let assessment = safety::assess(&command, request.context.shell);
+    // The model was about to go on: `case "$1" in` is no command of its own.
+    if parse::is_complete(&text) && is_a_beginning(&command, &assessment) {
+        return Err(Error::NoCommand("the answer goes over several lines".into()));
+    }
     Ok(Suggestion { command, assessment })
+}
+
+/// Whether `command` is a first line that the shell would wait after for more.
+fn is_a_beginning(command: &str, assessment: &safety::Assessment) -> bool {
+    command.ends_with('\\') || assessment.findings.iter().any(|finding| finding.rule == "unparsed")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{context::Context, engine::Usage, request::Shell};
+
+    /// An engine that always answers the same.
+    struct Says(&'static str);
+
+    impl Engine for Says {
+        fn generate(
+            &mut self,
+            _prompt: &crate::engine::Prompt,
+            _params: &GenerateParams,
+            on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        ) -> Result<Usage> {
+            let _ = self.0.split_inclusive(' ').try_for_each(on_text);
+            Ok(Usage::default())
+        }
+    }
+
+    fn answer(text: &'static str) -> Result<String> {
+        let context = Context::capture(Shell::Bash);
+        let request = Request { words: "x".into(), context, alternatives: 1 };
+        suggest(&mut Says(text), &request).map(|(found, _)| found[0].command.clone())
+    }
+
+    #[test]
+    fn first_line_of_a_longer_command_is_not_taken_for_the_command() {
+        for text in [
+            "case \"$1\" in\n  start) echo 1 ;;\nesac",
+            "for f in *; do\n  wc -l \"$f\"\ndone",
+            "```bash\nif true; then\n  ls\nfi\n```",
+            "mkcd() {\n  mkdir \"$1\"\n}",
+            "find . \\\n  -name x",
+            "ls |\n  wc -l",
+            "echo 'one\ntwo'",
+        ] {
+            let error = answer(text).expect_err(text);
+            assert_eq!(error.to_string(), "no command could be made: the answer goes over several lines", "{text:?}");
+        }
+        for text in ["ls\nThis lists.", "for f in *; do wc -l \"$f\"; done\n", "```bash\nls | wc -l\n```", "ls"] {
+            assert!(answer(text).is_ok(), "{text:?}");
+        }
+    }
 
     #[test]
     fn bad_requests_are_refused_before_any_model_is_asked() {

@@ -2,7 +2,7 @@
 //!
 //! Asked by `doctor`, `--version` and the choice of engine; knows nothing of models.
 
-use std::thread;
+use std::{collections::BTreeSet, path::Path, thread};
 
 use crate::error::{Error, Result};
 
@@ -130,15 +130,14 @@ fn cores() -> usize {
     physical_cores().map_or(usable, |physical| physical.min(usable))
 }
 
-/// Distinct `thread_siblings_list` entries of Linux's sysfs.
 fn physical_cores() -> Option<usize> {
-    let mut cores = std::collections::BTreeSet::new();
-    for cpu in 0.. {
-        match std::fs::read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")) {
-            Ok(siblings) => cores.insert(siblings),
-            Err(_) => break,
-        };
-    }
+    count_cores(Path::new("/sys/devices/system/cpu"))
+}
+
+/// Distinct `thread_siblings_list` entries of Linux's sysfs. A processor that is off has none, and others follow it.
+fn count_cores(folder: &Path) -> Option<usize> {
+    let siblings = |cpu: std::fs::DirEntry| std::fs::read(cpu.path().join("topology/thread_siblings_list")).ok();
+    let cores: BTreeSet<Vec<u8>> = std::fs::read_dir(folder).ok()?.flatten().filter_map(siblings).collect();
     (!cores.is_empty()).then_some(cores.len())
 }
 
@@ -151,4 +150,22 @@ fn memory() -> u64 {
 #[cfg(not(target_os = "linux"))]
 fn memory() -> u64 {
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_behind_a_processor_that_is_off_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        // cpu1, the sibling of cpu0, is off; cpu2 and cpu3 share a core.
+        for (cpu, siblings) in [("cpu0", "0\n"), ("cpu2", "2-3\n"), ("cpu3", "2-3\n")] {
+            let topology = folder.path().join(cpu).join("topology");
+            std::fs::create_dir_all(&topology).unwrap();
+            std::fs::write(topology.join("thread_siblings_list"), siblings).unwrap();
+        }
+        std::fs::create_dir_all(folder.path().join("cpu1")).unwrap();
+        assert_eq!(count_cores(folder.path()), Some(2));
+    }
 }

@@ -50,6 +50,7 @@ pub struct Suggestion {
     /// The command, byte for byte as the model wrote it.
     pub command: String,
     /// What it could do, read from the command itself.
+    #[serde(flatten)]
     pub assessment: Assessment,
 }
 

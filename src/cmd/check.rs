@@ -34,14 +34,13 @@ struct Answer {
 /// Rates the command in `args` or on standard input.
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let shell = args.shell.unwrap_or_else(login_shell);
-    let mut out = std::io::stdout().lock();
     if args.jsonl {
-        let worst = rows(shell, &mut std::io::stdin().lock(), &mut out)?;
+        let worst = rows(shell, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
         return Ok(exit_code(args, worst));
     }
     let command = command(&args.command)?;
     let assessment = assess(&command, shell);
-    report(&assessment, &mut out).context(|| "could not write the rating")?;
+    super::print(&report(&assessment))?;
     Ok(exit_code(args, assessment.risk))
 }
 
@@ -76,12 +75,12 @@ fn command(words: &[OsString]) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn report(assessment: &Assessment, out: &mut impl Write) -> std::io::Result<()> {
-    writeln!(out, "{}", assessment.risk.word())?;
+fn report(assessment: &Assessment) -> String {
+    let mut text = format!("{}\n", assessment.risk.word());
     for Finding { rule, risk, reason, .. } in &assessment.findings {
-        writeln!(out, "{}: {reason} [{rule}]", risk.word())?;
+        text.push_str(&format!("{}: {reason} [{rule}]\n", risk.word()));
     }
-    out.flush()
+    text
 }
 
 /// Answers every row; returns the worst level.
@@ -122,9 +121,7 @@ mod tests {
 
     #[test]
     fn the_report_names_level_reason_and_rule() {
-        let mut out = Vec::new();
-        report(&assess("rm -rf ~", Shell::Bash), &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = report(&assess("rm -rf ~", Shell::Bash));
         assert_eq!(text, "dangerous\ndangerous: deletes everything under your home directory [delete-home]\n");
     }
 }

@@ -70,8 +70,12 @@ impl Report {
 }
 
 fn configured(report: &mut Report, config: &Config, platform: &Platform) {
-    let there = if config.path().exists() { "" } else { " (not there: defaults)" };
-    report.line("config", &format!("{}{there}", config.path().display()));
+    let source = match config.path() {
+        Some(path) if path.exists() => path.display().to_string(),
+        Some(path) => format!("{} (not there: defaults)", path.display()),
+        None => "defaults: there is no home directory to read one from".into(),
+    };
+    report.line("config", &source);
     for warning in config.warnings() {
         report.check("config", Err(Error::new(warning.clone())));
     }
@@ -93,7 +97,7 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
 fn file(config: &Config, model: &str) -> Result<String> {
     let store = Store::new(config.store()?);
     let spec = ModelSpec::parse(model)?;
-    let path = store.find(&spec)?.ok_or_else(|| Error::NoModel { name: spec.name.clone() })?;
+    let path = store.find(&spec)?.ok_or_else(|| Store::absent(&spec))?;
     Ok(format!("{}, verified", path.display()))
 }
 

@@ -1,7 +1,6 @@
 //! `cmdai init`: prints the shell integration. It runs at every shell start, so it opens nothing: no settings, no
 //! model, no network.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use crate::cli::InitArgs;
@@ -10,9 +9,7 @@ use crate::shell;
 
 /// Writes the script for the shell asked for to stdout.
 pub fn run(args: &InitArgs) -> Result<()> {
-    let script = shell::init_script(args.shell, &program()?)?;
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(script.as_bytes()).and_then(|()| stdout.flush()).context(|| "could not print the script")
+    super::print(&shell::init_script(args.shell, &program()?)?)
 }
 
 /// The path this program was started by, made absolute. Links are kept: a package manager moves the file behind one

@@ -55,3 +55,8 @@ pub(crate) fn print(text: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// One line on stderr; one that cannot be written is nobody's problem, where `eprintln!` would panic.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

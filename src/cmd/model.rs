@@ -1,16 +1,17 @@
 //! `cmdai model`: the store for a person. Paths and tables on stdout, everything said on the way on stderr.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::{note, print};
 use crate::{
     cli::ModelAction,
     config::Config,
-    error::{Context, Error, Result},
+    error::Result,
     model::{
         ModelSpec,
         store::{Listed, Place, Progress, Removed, Source, Store, megabytes},
@@ -64,7 +65,7 @@ fn named(model: Option<&str>, config: &Config) -> Result<ModelSpec> {
 }
 
 fn path(store: &Store, spec: &ModelSpec) -> Result<String> {
-    let found = store.find(spec)?.ok_or_else(|| Error::NoModel { name: spec.name.clone() })?;
+    let found = store.find(spec)?.ok_or_else(|| Store::absent(spec))?;
     Ok(format!("{}\n", found.display()))
 }
 
@@ -73,11 +74,6 @@ fn removed(outcome: &Removed) -> String {
         Removed::Deleted(path) => format!("deleted {}\n", path.display()),
         Removed::Forgotten(path) => format!("forgotten; the file is not cmdai's and stays: {}\n", path.display()),
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context(|| "could not write to stdout")
 }
 
 /// One line a model; `*` marks the one that is used when none is named.
@@ -134,7 +130,7 @@ impl Progress for Bar {
     }
 
     fn note(&mut self, line: &str) {
-        self.0.suspend(|| eprintln!("cmdai: {line}"));
+        self.0.suspend(|| note(&format!("cmdai: {line}")));
     }
 }
 
@@ -154,12 +150,13 @@ impl Progress for Lines<'_> {
     fn at(&mut self, done: u64, total: u64) {
         let tenths = done.saturating_mul(10) / total.max(1);
         if tenths > self.tenths {
-            eprintln!("cmdai: {}: {} of {} ({} %)", self.spec, megabytes(done), megabytes(total), tenths * 10);
+            let share = tenths * 10;
+            note(&format!("cmdai: {}: {} of {} ({share} %)", self.spec, megabytes(done), megabytes(total)));
         }
         self.tenths = tenths;
     }
 
     fn note(&mut self, line: &str) {
-        eprintln!("cmdai: {line}");
+        note(&format!("cmdai: {line}"));
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::widget::Answer;
+use super::{note, widget::Answer};
 use crate::{
     cli::{EngineArgs, SuggestArgs},
     config::{self, Config},
@@ -69,7 +69,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
 pub fn answer(words: &str, shell: Shell) -> Result<Answer> {
     let words = pipeline::checked_words(words)?;
     let config = Config::load(&EngineArgs::default())?;
-    let mut engine = open(&config, &|spec| Err(Error::NoModel { name: spec.name.clone() }))?;
+    let mut engine = open(&config, &|spec| Err(Store::absent(spec)))?;
     let request = Request { words, context: Context::capture(shell), alternatives: 1 };
     let (suggestions, _) = pipeline::suggest(engine.model.as_mut(), &request)?;
     std::mem::forget(engine);
@@ -111,8 +111,8 @@ fn waiting_sign() -> ProgressBar {
 
 /// Asks on a terminal whether to fetch the model now; elsewhere says how.
 fn offer_pull(spec: &ModelSpec, config: &Config) -> Result<PathBuf> {
-    let missing = || Error::NoModel { name: spec.name.clone() };
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let missing = || Store::absent(spec);
+    if spec.store_file().is_none() || !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(missing());
     }
     let size = spec.pin().map_or(String::new(), |pin| format!(" ({:.1} GB)", pin.size as f64 / 1e9));
@@ -141,6 +141,11 @@ fn words(args: &[OsString]) -> Result<String> {
         .take(limit)
         .read_to_end(&mut bytes)
         .map_err(|cause| Error::new(format!("could not read the request from stdin: {cause}")))?;
+    if bytes.len() as u64 == limit {
+        // Cut off here, perhaps inside a character.
+        let message = format!("the request is too long: {limit} bytes or more, at most {MAX_REQUEST_BYTES}");
+        return Err(Error::usage(message).hint("say it in a sentence or two"));
+    }
     String::from_utf8(bytes).map_err(|_| not_utf8())
 }
 
@@ -185,7 +190,19 @@ fn timing_line(timing: &Timing) -> String {
     )
 }
 
-/// One line on stderr; a closed stderr is nobody's problem here.
-fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::safety;
+
+    #[test]
+    fn an_alternative_in_json_has_the_shape_of_the_first() {
+        let suggestion =
+            |command: &str| Suggestion { command: command.into(), assessment: safety::assess(command, Shell::Bash) };
+        let text = to_json(&[suggestion("ls"), suggestion("rm x")], &Timing::default());
+        let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let other = &object["alternatives"][0];
+        assert_eq!((&other["command"], &other["risk"]), (&json!("rm x"), &json!("caution")));
+        assert!(other["findings"].is_array() && other["findings"] != object["findings"], "{text}");
+    }
 }

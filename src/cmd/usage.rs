@@ -15,6 +15,8 @@ pub fn explain(error: &clap::Error) -> ExitCode {
         ErrorKind::UnknownArgument if names_a_flag(error) => {
             hint("put -- before words that begin with a dash, or quote the request");
         }
+        // clap lists the values that the flag takes.
+        ErrorKind::InvalidValue if names_a_flag(error) => {}
         ErrorKind::UnknownArgument | ErrorKind::InvalidValue | ErrorKind::InvalidSubcommand => {
             hint("if this was a request that begins with a command's name: cmdai suggest WORDS");
         }

@@ -89,6 +89,8 @@ fn usage_errors_exit_with_2_and_say_how_to_go_on() {
         assert!(outcome.stderr.contains(hint), "{args:?}: {}", outcome.stderr);
         assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
     }
+    let outcome = env.run(&["suggest", "--shell", "tcsh", "x"]);
+    assert!(!outcome.stderr.contains("begins with a command's name"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -117,11 +119,13 @@ fn broken_config_names_the_file_and_the_line() {
 fn flag_beats_environment_beats_config() {
     let mut env = TestEnv::without_model();
     let path = env.home().join("config.toml");
-    fs::write(&path, "model = \"from-config\"\ncolour = \"red\"\n").unwrap();
+    fs::write(&path, "model = \"from-config\"\ncolour = \"red\"\nlog = \"debug\"\n").unwrap();
     env.set("CMDAI_CONFIG", path.to_str().unwrap());
     let report = env.run(&["doctor"]).stdout;
     assert!(report.contains(&format!("from-config, set by {}", path.display())), "{report}");
     assert!(report.contains("unknown key \"colour\""), "{report}");
+    // Only CMDAI_LOG sets the log.
+    assert!(report.contains("unknown key \"log\""), "{report}");
     env.set("CMDAI_MODEL", "from-environment");
     assert!(env.run(&["doctor"]).stdout.contains("from-environment, set by environment CMDAI_MODEL"));
     assert!(env.run(&["doctor", "--model", "from-flag"]).stdout.contains("from-flag, set by flag"));
@@ -189,6 +193,55 @@ fn full_disk_on_stdout_is_an_error_and_a_closed_pipe_is_not() {
     let outcome = env.run_to(&["--version"], full.into());
     assert_eq!(outcome.code, 1);
     assert!(outcome.stderr.contains("could not write to stdout"), "{}", outcome.stderr);
+    for args in [&["--version"][..], &["init", "zsh"], &["completions", "zsh"], &["model", "list"], &["check", "ls"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let outcome = env.run_to(args, writer.into());
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{args:?}");
+    }
+}
+
+#[test]
+fn pull_whose_stderr_takes_nothing_fails_without_a_panic() {
+    let mut env = TestEnv::without_model();
+    for (name, value) in [("HF_HUB_OFFLINE", "0"), ("HF_ENDPOINT", "http://127.0.0.1:9"), ("CMDAI_PYTHON", "false")] {
+        env.set(name, value);
+    }
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = env.command(crate::support::CMDAI).args(["model", "pull"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn model_that_cannot_be_pulled_is_not_offered_to_be() {
+    let env = TestEnv::without_model();
+    for (model, message) in [
+        ("./nosuch.gguf", "cmdai: could not open model: ./nosuch.gguf: no such file"),
+        ("nosuch", "cmdai: unknown model nosuch"),
+    ] {
+        for args in [&["--model", model, "list files"][..], &["model", "path", model], &["model", "verify", model]] {
+            let outcome = env.run(args);
+            let lines: Vec<&str> = outcome.stderr.lines().collect();
+            assert!(lines.len() == 2 && lines[0] == message && !lines[1].contains("pull"), "{args:?}: {lines:?}");
+        }
+    }
+}
+
+#[test]
+fn request_cut_off_inside_a_character_is_too_long_and_not_called_other_than_utf_8() {
+    let words = format!("x{}", "é".repeat(100_000));
+    let outcome = TestEnv::without_model().run_with_stdin(&[], words.as_bytes());
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stderr.starts_with("cmdai: the request is too long: "), "{}", outcome.stderr);
+}
+
+#[test]
+fn level_of_the_log_that_is_none_is_said() {
+    let mut env = TestEnv::without_model();
+    env.set("CMDAI_LOG", "loud");
+    let outcome = env.run(&["model", "list"]);
+    let wanted = "cmdai: CMDAI_LOG: wanted off, error, warn, info, debug or trace, found \"loud\"\n";
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, wanted));
 }
 
 #[test]

@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("model", &["model", "error"]),
     ("parse", &["error"]),
-    ("pipeline", &["engine", "error", "parse", "prompt", "request", "safety"]),
+    ("pipeline", &["context", "engine", "error", "parse", "prompt", "request", "safety"]),
     ("platform", &["error"]),
     ("prompt", &["context", "engine", "request"]),
     ("request", &["context", "safety"]),

@@ -80,7 +80,7 @@ impl Store {
                 let Record { path, place, sha256, .. } = record;
                 self.check(spec, &Candidate { path, place, sha256: Some(sha256) })
             }
-            _ => self.first_good(spec)?.ok_or_else(|| Error::NoModel { name: spec.name.clone() }),
+            _ => self.first_good(spec)?.ok_or_else(|| Self::absent(spec)),
         }
     }
 

@@ -40,10 +40,17 @@ impl Store {
 
     /// A model that only the user can bring.
     fn present(&self, spec: &ModelSpec) -> Result<PathBuf> {
-        self.find(spec)?.ok_or_else(|| match &spec.origin {
-            Origin::Path(path) => Error::new(format!("could not open model: {}: no such file", path.display())),
-            _ => unknown(spec),
-        })
+        self.find(spec)?.ok_or_else(|| Self::absent(spec))
+    }
+
+    /// What to say of a model that is not on this machine: only one that can be pulled has the pull as next step.
+    pub fn absent(spec: &ModelSpec) -> Error {
+        match &spec.origin {
+            Origin::Path(path) => Error::new(format!("could not open model: {}: no such file", path.display()))
+                .hint("check the path, or choose a name of cmdai model list"),
+            Origin::Added => unknown(spec),
+            Origin::Known(_) | Origin::Hub(_) => Error::NoModel { name: spec.name.clone() },
+        }
     }
 
     /// A good file that is here. A bad one is said and passed over: the pull replaces it.
