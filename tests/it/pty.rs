@@ -281,6 +281,8 @@ fn command(shell: Shell, home: &Path, setup: &Setup) -> CommandBuilder {
         Shell::Fish => "function fish_prompt; echo -n '% '; end; set -g fish_greeting\n",
     };
     fs::create_dir_all(rc.parent().unwrap()).unwrap();
+    // Without this folder fish reads every manual page in the background.
+    fs::create_dir_all(home.join(".data/fish/generated_completions")).unwrap();
     let loads = load.repeat(setup.loads.max(1));
     fs::write(&rc, format!("{prompt}{}\n{loads}{}\n{dump}", setup.before, setup.after)).unwrap();
     if shell == Shell::Bash {
