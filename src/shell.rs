@@ -63,7 +63,7 @@ fn guard_fish(script: &str) -> String {
 /// `text` as one word of `shell`.
 fn quote(text: &str, shell: Shell) -> String {
     match shell {
-        Shell::Zsh | Shell::Bash => format!("'{}'", text.replace('\'', r"'\''")),
+        Shell::Zsh | Shell::Bash => shell_words::quote(text).into_owned(),
         Shell::Fish => format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
     }
 }
