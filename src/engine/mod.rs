@@ -16,7 +16,7 @@ pub mod threads;
 
 pub use crate::model::tokenizer::Token;
 
-/// One run of prompt text. The difference matters: `<|im_end|>` inside [`Piece::Text`] is nine plain characters.
+/// One run of prompt text. The difference matters: `<|im_end|>` inside [`Piece::Text`] is ten plain characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// A special token, by its exact name in the vocabulary.
