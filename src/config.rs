@@ -105,7 +105,7 @@ impl Config {
         }
     }
 
-    /// Where models are kept and fetched from.
+    /// Where models are kept and fetched from, without the [token](Self::hub_token): a request has no use for a secret.
     ///
     /// # Errors
     /// No data directory can be told.
@@ -120,10 +120,18 @@ impl Config {
             dir,
             hub_cache: hub_cache(),
             endpoint: variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned()),
-            token: hub_token(),
+            token: None,
             offline: is_on("HF_HUB_OFFLINE"),
             python: variable("CMDAI_PYTHON"),
         })
+    }
+
+    /// The Hub's access token: `HF_TOKEN`, else the one that `huggingface-cli login` left.
+    pub fn hub_token(&self) -> Option<String> {
+        variable("HF_TOKEN")
+            .or_else(|| std::fs::read_to_string(hub_home()?.join("token")).ok())
+            .map(|token| token.trim().to_owned())
+            .filter(|token| !token.is_empty())
     }
 
     fn resolve(&self, flag: Option<String>, name: &str, file: Option<String>) -> Option<Setting<String>> {
@@ -170,14 +178,6 @@ fn hub_home() -> Option<PathBuf> {
         (None, Some(cache)) => Some(Path::new(&cache).join("huggingface")),
         (None, None) => Some(dirs::home_dir()?.join(".cache/huggingface")),
     }
-}
-
-/// `HF_TOKEN`, else the token that `huggingface-cli login` left.
-fn hub_token() -> Option<String> {
-    variable("HF_TOKEN")
-        .or_else(|| std::fs::read_to_string(hub_home()?.join("token")).ok())
-        .map(|token| token.trim().to_owned())
-        .filter(|token| !token.is_empty())
 }
 
 /// The caller's login shell.

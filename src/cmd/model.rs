@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     model::{
         ModelSpec,
-        store::{Listed, Place, Progress, Removed, Source, Store, megabytes},
+        store::{Listed, Place, Progress, Removed, Settings, Source, Store, megabytes},
     },
 };
 
@@ -48,7 +48,7 @@ pub fn run(action: &ModelAction, config: &Config) -> Result<()> {
 /// # Errors
 /// As of [`Store::pull`].
 pub fn pull_with_progress(spec: &ModelSpec, config: &Config, source: Source) -> Result<PathBuf> {
-    let store = Store::new(config.store()?);
+    let store = Store::new(Settings { token: config.hub_token(), ..config.store()? });
     if io::stderr().is_terminal() {
         store.pull(spec, source, &mut Bar::new(spec))
     } else {

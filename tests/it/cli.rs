@@ -1,6 +1,12 @@
 //! The program as a person or a script calls it, on the real model: stdout, stderr, exit codes.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::support::{CMDAI, Outcome, TestEnv};
 
@@ -233,6 +239,25 @@ fn request_cut_off_inside_a_character_is_too_long_and_not_called_other_than_utf_
     let outcome = TestEnv::without_model().run_with_stdin(&[], words.as_bytes());
     assert_eq!(outcome.code, 2);
     assert!(outcome.stderr.starts_with("cmdai: the request is too long: "), "{}", outcome.stderr);
+}
+
+#[test]
+fn request_does_not_read_the_token_of_the_hub() {
+    let mut env = TestEnv::without_model();
+    let token = env.home().join("token");
+    assert!(env.command("mkfifo").arg(&token).status().unwrap().success());
+    let home = env.home().to_str().unwrap().to_owned();
+    env.set("HF_HOME", &home);
+    let read = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&read);
+    // Opens when somebody reads, else waits until the tests end.
+    std::thread::spawn(move || {
+        let pipe = fs::OpenOptions::new().write(true).open(token);
+        seen.store(true, Ordering::SeqCst);
+        drop(pipe);
+    });
+    assert_eq!(env.run_with_stdin(&["widget", "--shell", "bash"], b"list files").code, 3);
+    assert!(!read.load(Ordering::SeqCst));
 }
 
 #[test]
