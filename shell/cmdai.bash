@@ -40,7 +40,7 @@ __cmdai_keys() {
 
 # Fills `answer` from the core for the request $1; stop=1 if the person cancelled.
 __cmdai_ask() {
-  local fd pid chunk keys state waited=0 interrupt
+  local fd pid chunk state waited=0 interrupt
   interrupt=$(builtin trap -p INT)
   builtin trap 'stop=1' INT
   exec {fd}< <(exec "$__cmdai_bin" widget --shell bash < <(builtin printf %s "$1") 2>/dev/null)
@@ -63,13 +63,12 @@ __cmdai_ask() {
   done
   exec {fd}<&-
   if [[ $stop ]] || ((state == 0)); then builtin kill -TERM "$pid"; fi
-  __cmdai_keys # an Enter typed meanwhile must not run what nobody has read
   ((waited < 5)) || [[ ${TERM-} == dumb ]] || builtin printf '\r\e[K' >&"$tty"
   if [[ $interrupt ]]; then builtin eval "$interrupt"; else builtin trap - INT; fi
 }
 
 __cmdai_suggest() {
-  local - tty answer='' stop='' IFS=$' \t\n'
+  local - tty keys answer='' stop='' IFS=$' \t\n'
   set +efux
   builtin export -n READLINE_LINE READLINE_POINT # or the request would stand in the core's environment
   if [[ $READLINE_LINE != *[![:space:]]* ]]; then
@@ -82,8 +81,9 @@ __cmdai_suggest() {
   fi
   builtin exec {tty}<>/dev/tty
   __cmdai_ask "$READLINE_LINE"
-  builtin exec {tty}<&-
   [[ $stop ]] || __cmdai_answer "${answer%%$'\n'*}" "${answer#*$'\n'}"
+  __cmdai_keys # an Enter typed meanwhile must not run what nobody has read; readline now draws it
+  builtin exec {tty}<&-
 }
 
 # Acts on the status $1 and the rest $2 of an answer.

@@ -11,13 +11,29 @@
 
 set -g __cmdai_bin '@CMDAI_BIN@'
 
-# Under the prompt, on a line of its own; then room for the prompt to be drawn again.
+# Below the line, which may fill several rows; then room for the prompt and the line to be drawn again: fish goes up as
+# many rows as the cursor was below the start of the prompt.
 function __cmdai_say --argument-names text
     test -n "$text"; or return 0
     set -l shown (string sub -l 500 -- (string split -m 1 \n -- $text)[1] | string replace -ra '[\p{C}]' '?')
-    printf '\ncmdai: %s\n' "$shown" >/dev/tty
-    string repeat -N -n (math (count (fish_prompt 2>/dev/null)) - 1) \n >/dev/tty
+    set -l prompt (fish_mode_prompt 2>/dev/null; fish_prompt 2>/dev/null)
+    set -l above (__cmdai_rows (string length -V -- "$prompt[-1]") (commandline -c))
+    set -l all (__cmdai_rows (string length -V -- "$prompt[-1]") (commandline -b))
+    begin
+        string repeat -N -n (math $all - $above + 1) \n
+        printf 'cmdai: %s\n' "$shown"
+        string repeat -N -n (math (count $prompt) + $above - 2) \n
+    end >/dev/tty
     commandline -f repaint
+end
+
+# The rows that lines take on the screen, each of them indented by the width of the prompt.
+function __cmdai_rows --argument-names indent
+    set -l rows 0
+    for width in (string length -V -- $argv[2..])
+        set rows (math "$rows + 1 + floor(($indent + $width) / $COLUMNS)")
+    end
+    math "max($rows, 1)"
 end
 
 function __cmdai_menu --description 'a pager or a history search is open'
@@ -63,10 +79,9 @@ function __cmdai_put --argument-names request note command
         __cmdai_say 'the answer was refused: it holds characters that cannot be seen'
     else
         test "$CMDAI_HISTORY" = 1; and builtin history append -- "# "(string replace -r '^# +' '' -- $request) 2>/dev/null
+        __cmdai_say "$note"
         commandline -r -- "$command"
         commandline -f end-of-buffer
-        __cmdai_say "$note"
-        commandline -f repaint
     end
 end
 
@@ -76,11 +91,29 @@ function __cmdai_enter
     if test (status current-command) = fish; and not __cmdai_menu
         and string match -qr '^# +\S' -- "$line"; and not string match -q '*'\n'*' -- "$line"
         __cmdai_suggest
-    else if functions -q "$__cmdai_enter_was"
+    else if functions -q "$__cmdai_enter_was"; and not set -q __cmdai_nested
+        set -g __cmdai_nested # it may hand Enter on to us
         $__cmdai_enter_was
+        set -e __cmdai_nested
     else
         commandline -f execute
     end
+end
+
+function __cmdai_take_enter
+    for mode in default insert visual
+        # A function that took Enter (starship's transient prompt) is called for other lines.
+        set -l was (bind --user -M $mode \r 2>/dev/null | string match -r -g '(?:\\\\r|enter) \'?(\w+)\'?$')
+        contains -- "$was" '' __cmdai_enter; or set -g __cmdai_enter_was $was
+        bind -M $mode \r __cmdai_enter
+        bind -M $mode \n __cmdai_enter
+    end
+end
+
+# Once, when everything is loaded: what took Enter after us would otherwise get the task lines.
+function __cmdai_first_prompt --on-event fish_prompt
+    functions --erase __cmdai_first_prompt
+    test "$CMDAI_COMMENT" = 0; or __cmdai_take_enter
 end
 
 function __cmdai_load
@@ -91,13 +124,9 @@ function __cmdai_load
     end
     for mode in default insert visual
         test -n "$key"; and bind -M $mode $key __cmdai_suggest
-        test "$CMDAI_COMMENT" = 0; and continue
-        # A function that took Enter before us (starship's transient prompt) is called for other lines.
-        set -l was (bind --user -M $mode \r 2>/dev/null | string match -r -g '(?:\\\\r|enter) \'?(\w+)\'?$')
-        contains -- "$was" '' __cmdai_enter; or set -g __cmdai_enter_was $was
-        bind -M $mode \r __cmdai_enter
-        bind -M $mode \n __cmdai_enter
     end
-    test "$CMDAI_COMMENT" = 0; or abbr --query '??'; or abbr --add --position command '??' '#'
+    test "$CMDAI_COMMENT" = 0; and return
+    __cmdai_take_enter
+    abbr --query '??'; or abbr --add --position command '??' '#'
 end
 __cmdai_load

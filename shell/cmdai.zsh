@@ -19,7 +19,10 @@ function cmdai-enter() {
     zle cmdai-suggest || zle -M 'cmdai: the shell integration is incomplete; the line was not run'
   else
     (( $#__cmdai_enter_was )) || __cmdai_look_up
-    zle ${__cmdai_enter_was[$KEYMAP]:-accept-line}
+    # A widget that took Enter after us may hand it on to us: then the one from before us is meant.
+    local was=${__cmdai_enter_was[${__cmdai_nested-late}_$KEYMAP]:-${__cmdai_enter_was[early_$KEYMAP]:-accept-line}}
+    local __cmdai_nested=early
+    zle $was
   fi
 }
 
@@ -35,10 +38,17 @@ function __cmdai_deceptive() {
   [[ $1 == *([$'\0'-$'\x08'$'\x0b'-$'\x1f'$'\x7f']|$'\xc2'[$'\x80'-$'\x9f']|$'\xd8\x9c'|$'\xe2\x80'[$'\x8b'-$'\x8f'$'\xa8'-$'\xae']|$'\xe2\x81'[$'\xa0'-$'\xaf']|$'\xef\xbb\xbf'|$'\xf3\xa0'[$'\x80\x81'])* ]]
 }
 
+# Reads the keys that wait into `keys`. A read that finds none takes 20 ms, hence the look before it.
+function __cmdai_keys() {
+  local key
+  keys=
+  while (( PENDING + KEYS_QUEUED_COUNT )) && read -t 0 -k 1 key 2>/dev/null; do keys+=$key; done
+}
+
 # Sets reply=(status note text) for the request $1: the command, or one line that says why there is none.
 function __cmdai_ask() {
   setopt local_options local_traps no_monitor no_notify
-  local fd pid chunk key keys answer rest
+  local fd pid chunk keys answer rest
   local -i state waited=0 stop=0
   reply=(1 '' "$__cmdai_bin: not found")
   [[ -x $__cmdai_bin ]] || return
@@ -52,13 +62,11 @@ function __cmdai_ask() {
       4) (( ++waited == 5 )) && zle -R -- 'cmdai: thinking (Esc cancels)' ;;
       *) break ;;
     esac
-    keys=
-    while read -t 0 -k 1 key 2>/dev/null; do keys+=$key; done
+    __cmdai_keys
     [[ $keys == (*$'\e'|*$'\a'*|*$'\x03'*) ]] && stop=1 # a key such as Up only starts with Esc
   done
   exec {fd}<&-
   (( stop || state == 0 )) && [[ $pid == <2-> ]] && kill -TERM $pid 2>/dev/null
-  while read -t 0 -k 1 key 2>/dev/null; do :; done # an Enter typed meanwhile must not run what nobody has read
   zle -R -c
   rest=${answer#*$'\n'}
   if (( stop )); then
@@ -97,6 +105,7 @@ function cmdai-suggest() {
   if [[ $BUFFER != *[^[:space:]]* ]]; then __cmdai_say 'say in words what the command should do, then press the key'; return 0; fi
   (( ${+widgets[autosuggest-clear]} )) && zle autosuggest-clear
   __cmdai_ask "$BUFFER"
+  local keys
   if [[ $reply[1] == 0 && -z $reply[3] ]]; then
     __cmdai_say 'the answer was empty'
   elif [[ $reply[1] == 0 ]] && __cmdai_deceptive "$reply[3]"; then
@@ -110,6 +119,8 @@ function cmdai-suggest() {
   elif [[ $reply[1] != 130 ]]; then
     __cmdai_say "${reply[3]:-no reason was given}"
   fi
+  zle -R
+  __cmdai_keys # an Enter typed before the answer was on the screen must not run it
   return 0
 }
 
@@ -119,16 +130,33 @@ function __cmdai_history() {
   return 0
 }
 
-# What Enter did before us, by keymap. Asking costs a fork: loading only copies the keymaps, and the first Enter asks.
-function __cmdai_look_up() {
+# Keeps the keymaps as they are $1: early or late. Asking for a binding costs a fork, so the first Enter does that.
+function __cmdai_keep_keymaps() {
   local map
-  local -a was
-  was=(${(f)"$(for map in main emacs viins vicmd; do bindkey -M __cmdai_$map '^M'; done)"})
-  for map in main emacs viins vicmd; do
-    __cmdai_enter_was[$map]=${${was[1]##* }:#(cmdai-enter|undefined-key)}
-    shift was
-    bindkey -D __cmdai_$map
+  for map in main emacs viins vicmd; do bindkey -N __cmdai_$1_$map $map; done
+}
+
+function __cmdai_bind_enter() {
+  local map
+  for map in emacs viins vicmd; do bindkey -M $map '^M' cmdai-enter '^J' cmdai-enter; done
+}
+
+# Once, at the first prompt: what took Enter after us would otherwise get the task lines.
+function __cmdai_line_init() {
+  add-zle-hook-widget -d line-init __cmdai_line_init
+  __cmdai_keep_keymaps late
+  __cmdai_bind_enter
+}
+
+# What Enter did before us, by keymap.
+function __cmdai_look_up() {
+  local map line
+  for line in ${(f)"$(for map in {early,late}_{main,emacs,viins,vicmd}; do
+    bindkey -M __cmdai_$map '^M' 2>/dev/null && print -r -- $map
+  done)"}; do
+    if [[ $line == '"^M" '* ]]; then map=${line##* }; else __cmdai_enter_was[$line]=${map:#(cmdai-enter|undefined-key)}; fi
   done
+  for map in ${(k)__cmdai_enter_was}; do bindkey -D __cmdai_$map; done
 }
 
 () {
@@ -136,13 +164,14 @@ function __cmdai_look_up() {
   zle -N cmdai-suggest
   if [[ ${CMDAI_COMMENT-} != 0 && -z ${__cmdai_enter_was+set} ]]; then
     typeset -gA __cmdai_enter_was
-    for map in main emacs viins vicmd; do bindkey -N __cmdai_$map $map; done
+    __cmdai_keep_keymaps early
     autoload -Uz add-zle-hook-widget
+    add-zle-hook-widget line-init __cmdai_line_init
     add-zle-hook-widget line-finish __cmdai_line_finish
   fi
   if [[ ${CMDAI_COMMENT-} != 0 ]]; then
     zle -N cmdai-enter
-    for map in emacs viins vicmd; do bindkey -M $map '^M' cmdai-enter '^J' cmdai-enter; done
+    __cmdai_bind_enter
   fi
   case ${(L)key} in
     ctrl-?) key="^$key[-1]" ;;

@@ -112,3 +112,31 @@ fn enter_calls_the_function_it_found() {
     term.send("# list files\r").shows("an answer");
     term.holds("echo 'an answer'");
 }
+
+#[test]
+fn function_that_takes_enter_after_us_gets_ordinary_lines_only() {
+    for hand_on in ["commandline -f execute", "__cmdai_enter"] {
+        let after = format!("function other; echo other >>other; {hand_on}; end; bind \\r other");
+        let term = Term::with(Shell::Fish, Setup { after, ..Setup::default() });
+        term.send("# list files\r").shows("an answer").holds("echo 'an answer'");
+        assert!(!term.path("other").exists());
+        term.send(ENTER).until("it to run", |screen| screen.contains("\nan answer"));
+        assert_eq!(term.read("other"), "other\n");
+    }
+}
+
+#[test]
+fn note_and_reason_stay_readable_under_a_line_of_several_rows() {
+    let line = format!("list {}end", "very long words ".repeat(14));
+    for (prompt, keys) in [("", ""), ("", CTRL_A), ("echo 'top line'; ", ""), ("echo 'top line'; ", CTRL_A)] {
+        let before = format!("function fish_prompt; {prompt}echo -n '% '; end");
+        let term = Term::with(Shell::Fish, Setup { before, ..Setup::default() });
+        term.answers("1\nbroken\n").typed("list").send(&line[4..]).shows("words end").send(keys).send(CTRL_G);
+        let whole = |screen: &str| screen.replace('\n', "").matches("words end").count() == 2;
+        term.until("both lines and the reason", |screen| whole(screen) && screen.contains("\ncmdai: broken\n"));
+        term.holds(&line);
+        term.answers("0\ndangerous: deletes files\nrm -r build").send(CTRL_G).shows("rm -r build");
+        term.until("the note", |screen| whole(screen) && screen.contains("\ncmdai: dangerous: deletes files\n"));
+        assert_eq!(term.holds("rm -r build"), 11);
+    }
+}

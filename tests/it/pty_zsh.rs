@@ -65,7 +65,8 @@ fn task_line_is_never_executed_by_other_ways_to_accept_a_line() {
         term.typed(TRAP).send(key);
         never_ran(&term);
     }
-    let term = with("", "bindkey '^M' accept-line");
+    let term = Term::new(Shell::Zsh);
+    term.send("bindkey '^M' accept-line\r").still_works();
     term.typed(TRAP).send(ENTER);
     never_ran(&term);
 }
@@ -106,6 +107,19 @@ fn enter_calls_the_widget_it_found() {
     assert_eq!(term.read("other"), "echo 1 >out\n");
     term.send("# list files\r").shows("an answer");
     term.holds(ANSWER);
+}
+
+#[test]
+fn widget_that_takes_enter_after_us_gets_ordinary_lines_only_and_may_hand_them_back() {
+    for hand_on in ["accept-line", "cmdai-enter"] {
+        let other = format!("other() {{ print -r -- \"$BUFFER\" >>$HOME/other; zle {hand_on} }}; zle -N other");
+        let term = with("", &format!("{other}; for map in emacs viins vicmd; do bindkey -M $map '^M' other; done"));
+        term.send("echo 1 >out\r").until_true("the line to run", || term.read("out") == "1\n");
+        assert_eq!(term.read("other"), "echo 1 >out\n");
+        term.send("# list files\r").shows("an answer").holds(ANSWER);
+        term.send(ENTER).until("it to run", |screen| screen.contains("\nan answer"));
+        assert_eq!(term.read("other"), format!("echo 1 >out\n{ANSWER}\n"));
+    }
 }
 
 #[test]
