@@ -101,9 +101,9 @@ pub struct SuggestArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Command to rate (default: stdin)
+    /// Command to rate, quoted as one word (default: stdin)
     #[arg(value_name = "COMMAND")]
-    pub command: Vec<std::ffi::OsString>,
+    pub command: Option<std::ffi::OsString>,
     /// Shell whose syntax the command is in
     #[arg(long, value_enum)]
     pub shell: Option<Shell>,

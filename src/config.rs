@@ -12,6 +12,7 @@ use crate::{
     cli::EngineArgs,
     error::{Error, Result},
     model::store,
+    request::Shell,
 };
 
 /// Model used where nothing else is set; a name of [`crate::model::CATALOGUE`].
@@ -54,7 +55,7 @@ impl Config {
         let Some(path) = config_file() else {
             return Ok(Self { flags: flags.clone(), file: File::default(), path: None, warnings: Vec::new() });
         };
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read(&path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(cause) => return Err(unreadable(&path, &cause)),
@@ -142,6 +143,14 @@ impl Config {
     }
 }
 
+/// The text of a regular file; a pipe or a device in its place could be waited for without end.
+fn read(path: &Path) -> std::io::Result<String> {
+    match std::fs::metadata(path)?.is_file() {
+        true => std::fs::read_to_string(path),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
+}
+
 fn default<T>(value: T) -> Setting<T> {
     Setting { value, origin: "default".into() }
 }
@@ -180,14 +189,18 @@ fn hub_home() -> Option<PathBuf> {
     }
 }
 
-/// The caller's login shell.
+/// The caller's login shell; bash where none is set, or one whose commands bash reads.
 ///
 /// # Errors
-/// `$SHELL` is not one of the three.
-pub fn login_shell() -> Result<crate::request::Shell> {
+/// `$SHELL` is one that reads other commands.
+pub fn login_shell() -> Result<Shell> {
     let path = variable("SHELL").unwrap_or_default();
-    crate::request::Shell::from_path(&path)
-        .ok_or_else(|| Error::usage(format!("could not tell your shell: SHELL is {path:?}")).hint("add --shell bash"))
+    let name = path.rsplit('/').next().unwrap_or_default();
+    match Shell::from_path(&path) {
+        Some(shell) => Ok(shell),
+        None if matches!(name, "" | "sh" | "dash" | "ash" | "ksh" | "mksh") => Ok(Shell::Bash),
+        None => Err(Error::usage(format!("could not tell your shell: SHELL is {path:?}")).hint("add --shell bash")),
+    }
 }
 
 /// A variable's value, if it is set, not empty and UTF-8.

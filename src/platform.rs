@@ -21,6 +21,8 @@ pub struct Platform {
     pub memory: u64,
     /// Cores to compute on: physical ones that this process may use.
     pub cores: usize,
+    /// Logical processors of the whole machine that are on.
+    pub processors: usize,
 }
 
 impl Platform {
@@ -33,6 +35,7 @@ impl Platform {
             simd: simd_level().to_owned(),
             memory: memory(),
             cores: cores(),
+            processors: processors(),
         }
     }
 }
@@ -132,6 +135,13 @@ fn cores() -> usize {
 
 fn physical_cores() -> Option<usize> {
     count_cores(Path::new("/sys/devices/system/cpu"))
+}
+
+/// As many as `/proc/cpuinfo` lists, else what this process may use.
+fn processors() -> usize {
+    let listed = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let count = listed.lines().filter(|line| line.starts_with("processor")).count();
+    if count > 0 { count } else { thread::available_parallelism().map_or(1, usize::from) }
 }
 
 /// Distinct `thread_siblings_list` entries of Linux's sysfs. A processor that is off has none, and others follow it.

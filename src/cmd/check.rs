@@ -1,6 +1,6 @@
 //! `cmdai check`: rates commands without running them, one for a person or many as JSON lines.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io::{BufRead, Read, Write};
 use std::process::ExitCode;
 
@@ -38,7 +38,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         let worst = rows(shell, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
         return Ok(exit_code(args, worst));
     }
-    let command = command(&args.command)?;
+    let command = command(args.command.as_deref())?;
     let assessment = assess(&command, shell);
     super::print(&report(&assessment))?;
     Ok(exit_code(args, assessment.risk))
@@ -58,19 +58,22 @@ fn exit_code(args: &CheckArgs, risk: Risk) -> ExitCode {
 }
 
 /// The command from the arguments, or else from standard input.
-fn command(words: &[OsString]) -> Result<String> {
-    let text = if words.is_empty() {
-        let mut bytes = Vec::new();
-        let input = std::io::stdin().lock();
-        input.take(MAX_INPUT).read_to_end(&mut bytes).context(|| "could not read the command from stdin")?;
-        String::from_utf8(bytes).map_err(|_| Error::usage("the command is not UTF-8 text"))?
-    } else {
-        let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
-        words.ok_or_else(|| Error::usage("the command is not UTF-8 text"))?.join(" ")
+fn command(word: Option<&OsStr>) -> Result<String> {
+    let bytes = match word {
+        Some(word) => word.as_encoded_bytes().to_vec(),
+        None => {
+            let mut bytes = Vec::new();
+            let input = std::io::stdin().lock();
+            input.take(MAX_INPUT).read_to_end(&mut bytes).context(|| "could not read the command from stdin")?;
+            bytes
+        }
     };
+    let text = String::from_utf8(bytes).map_err(|_| Error::usage("the command is not UTF-8 text"))?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     if text.trim().is_empty() {
-        return Err(Error::usage("no command to rate").hint("give it as words or on stdin: cmdai check 'rm -rf build'"));
+        return Err(
+            Error::usage("no command to rate").hint("give it as one word or on stdin: cmdai check 'rm -rf build'")
+        );
     }
     Ok(text.to_owned())
 }

@@ -91,6 +91,7 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
     let model = config.model();
     report.line("model", &format!("{}, set by {}", model.value, model.origin));
     report.check("file", file(config, &model.value));
+    report.check("store", store(config));
 }
 
 /// Where the model's file is.
@@ -99,6 +100,16 @@ fn file(config: &Config, model: &str) -> Result<String> {
     let spec = ModelSpec::parse(model)?;
     let path = store.find(&spec)?.ok_or_else(|| Store::absent(&spec))?;
     Ok(format!("{}, verified", path.display()))
+}
+
+/// Where models and their records are kept. Without records a model is read and hashed again for every request.
+fn store(config: &Config) -> Result<String> {
+    let dir = config.store()?.dir;
+    if dir.exists() && rustix::fs::access(&dir, rustix::fs::Access::WRITE_OK).is_err() {
+        return Err(Error::new(format!("{} cannot be written: every request reads the whole model", dir.display()))
+            .hint("mend its permissions, or set CMDAI_MODELS_DIR"));
+    }
+    Ok(dir.display().to_string())
 }
 
 fn built_for() -> String {

@@ -30,6 +30,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         return doctor::version().map(|()| ExitCode::SUCCESS);
     }
     match &cli.command {
+        None if cli.suggest.words == ["help"] => usage::help(),
         None => suggest::run(&cli.suggest),
         Some(Command::Suggest(args)) => suggest::run(args),
         Some(Command::Init(args)) => init::run(args),

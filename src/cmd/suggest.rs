@@ -44,8 +44,6 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     sign.finish_and_clear();
     let (suggestions, mut timing) = outcome?;
     timing.load_ms = engine.load_ms;
-    // The process ends with this answer: leave giving a gigabyte of pages back to the system, in one go.
-    std::mem::forget(engine);
     if args.json {
         return super::print(&to_json(&suggestions, &timing));
     }
@@ -72,7 +70,8 @@ pub fn answer(words: &str, shell: Shell) -> Result<Answer> {
     let mut engine = open(&config, &|spec| Err(Store::absent(spec)))?;
     let request = Request { words, context: Context::capture(shell), alternatives: 1 };
     let (suggestions, _) = pipeline::suggest(engine.model.as_mut(), &request)?;
-    std::mem::forget(engine);
+    // Now, while the person still waits: what is left for after the answer is time in which a key could run it unseen.
+    drop(engine);
     let Some(suggestion) = suggestions.into_iter().next() else {
         return Err(Error::NoCommand("the model gave an empty answer".into()));
     };

@@ -130,7 +130,8 @@ pub fn open(path: &Path, requested: Option<&str>, threads: Option<usize>) -> Res
     let platform = Platform::detect();
     let choice = choose(requested, &platform)?;
     tracing::info!(%platform, engine = choice.name, why = choice.why, model = %path.display(), "opening");
-    let threads = threads.map_or(threads::Threads::following(platform.cores), threads::Threads::fixed);
+    let threads =
+        threads.map_or(threads::Threads::following(platform.cores, platform.processors), threads::Threads::fixed);
     match choice.name {
         #[cfg(feature = "llama")]
         "llama.cpp" => open_llama(path, threads),

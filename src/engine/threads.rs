@@ -8,30 +8,31 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads {
     most: usize,
-    fixed: bool,
+    /// Processors of the whole machine, for which the count of runnable tasks is; none where the number is fixed.
+    processors: Option<usize>,
 }
 
 impl Threads {
     /// Always `count` threads.
     pub fn fixed(count: usize) -> Self {
-        Self { most: count.max(1), fixed: true }
+        Self { most: count.max(1), processors: None }
     }
 
-    /// As many as there are idle cores, at most `cores`.
-    pub fn following(cores: usize) -> Self {
-        Self { most: cores.max(1), fixed: false }
+    /// As many as the machine's `processors` leave idle, at most `cores`, the ones this process may use.
+    pub fn following(cores: usize, processors: usize) -> Self {
+        Self { most: cores.max(1), processors: Some(processors) }
     }
 
     /// The number to use now.
     pub fn now(self) -> usize {
-        let idle = if self.fixed { None } else { runnable().map(|count| idle_cores(self.most, count)) };
+        let idle = self.processors.and_then(|processors| Some(idle_cores(self.most, processors, runnable()?)));
         idle.unwrap_or(self.most)
     }
 }
 
-/// Cores left when `runnable` tasks, this thread among them, want to run; this thread counts as ours.
-fn idle_cores(cores: usize, runnable: usize) -> usize {
-    (cores + 1).saturating_sub(runnable).clamp(1, cores)
+/// Of `cores` those that are left when `runnable` tasks, this thread among them, want to run on all `processors`.
+fn idle_cores(cores: usize, processors: usize, runnable: usize) -> usize {
+    (processors + 1).saturating_sub(runnable).clamp(1, cores)
 }
 
 /// Tasks that are running or want to, on the whole machine: the fourth field of `/proc/loadavg`, 5 us to read.
@@ -46,8 +47,13 @@ mod tests {
 
     #[test]
     fn leaves_busy_cores_alone_and_never_stops_altogether() {
-        assert_eq!([1, 2, 3, 9].map(|runnable| idle_cores(2, runnable)), [2, 1, 1, 1]);
-        assert_eq!([0, 1, 4, 8, 9].map(|runnable| idle_cores(8, runnable)), [8, 8, 5, 1, 1]);
+        assert_eq!([1, 2, 3, 9].map(|runnable| idle_cores(2, 2, runnable)), [2, 1, 1, 1]);
+        assert_eq!([0, 1, 4, 8, 9].map(|runnable| idle_cores(8, 8, runnable)), [8, 8, 5, 1, 1]);
+    }
+
+    #[test]
+    fn container_of_two_cores_uses_both_while_its_host_has_idle_ones() {
+        assert_eq!([1, 40, 63, 64, 80].map(|runnable| idle_cores(2, 64, runnable)), [2, 2, 2, 1, 1]);
     }
 
     #[test]
