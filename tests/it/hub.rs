@@ -159,11 +159,17 @@ fn parse(head: &str) -> Seen {
     };
     Seen {
         method: words.next().unwrap_or_default(),
-        path: words.next().unwrap_or_default(),
+        path: words.next().map(|target| without_origin(&target)).unwrap_or_default(),
         range: header("range"),
         authorization: header("authorization"),
         at: Instant::now(),
     }
+}
+
+/// The path of a request's target; a client that takes us for a proxy sends the whole URL.
+fn without_origin(target: &str) -> String {
+    let path = target.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+    path.unwrap_or(target).to_owned()
 }
 
 fn redirect(stream: &mut TcpStream, target: &str, labels: &[(&str, String)]) -> std::io::Result<()> {

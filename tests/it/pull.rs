@@ -547,3 +547,63 @@ fn store_that_cannot_be_written_is_named() {
     assert!(said.contains(home.settings.dir.to_str().unwrap()) && said.contains("Read-only file system"), "{said}");
     assert_eq!(hub.state().sent, 0);
 }
+
+#[test]
+fn proxy_of_the_environment_is_used() {
+    let body = tiny_gguf(MIB);
+    let hub = Hub::start(&body);
+    let home = Home::new("http://hub.invalid");
+    let output = start_pull(&home, &["env", &format!("http_proxy={}", hub.url)]).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read(home.settings.dir.join(FILE)).unwrap(), body);
+}
+
+/// A TLS end in front of `hub`, with a certificate of an authority made for the test: its URL and the authority's file.
+#[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_methods, reason = "openssl makes the certificates, python3 serves them")]
+fn behind_tls(hub: &Hub, dir: &Path) -> (Child, String, PathBuf) {
+    let new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    let script = format!(
+        "{new} -subj '/CN=A test authority' -keyout ca.key -out ca.pem &&
+         {new} -subj /CN=localhost -keyout key.pem -out cert.pem -CA ca.pem -CAkey ca.key \
+             -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost"
+    );
+    run(Command::new("sh").args(["-c", &script]).current_dir(dir));
+    let port = hub.url.rsplit(':').next().unwrap();
+    let front = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls-front.py");
+    let mut child = Command::new("python3")
+        .args([front, "cert.pem", "key.pem", port])
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs: tests/run gets it");
+    let mut port = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    (child, format!("https://localhost:{}", port.trim()), dir.join("ca.pem"))
+}
+
+#[cfg(target_os = "linux")]
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn authority_of_the_environment_is_trusted_and_a_strange_one_is_not() {
+    let body = tiny_gguf(MIB);
+    let hub = Hub::start(&body);
+    hub.state().cdn = "/cdn/blob".into(); // its own address is not https
+    let dir = tempfile::tempdir().unwrap();
+    let (mut front, url, authority) = behind_tls(&hub, dir.path());
+    let home = Home::new(&url);
+    let said = complaint(start_pull(&home, &[]));
+    assert!(said.contains("certificate"), "{said}");
+    assert_eq!(hub.state().sent, 0);
+    let trust = format!("SSL_CERT_FILE={}", authority.display());
+    let output = start_pull(&home, &["env", &trust]).wait_with_output().unwrap();
+    front.kill().unwrap();
+    front.wait().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read(home.settings.dir.join(FILE)).unwrap(), body);
+}
