@@ -20,6 +20,7 @@ const SWITCHES: [(&str, &str, bool); 11] = [
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    link_static_libstdcxx();
     let mut needed = Vec::new();
     for (switch, feature, default) in SWITCHES {
         println!("cargo:rerun-if-env-changed={switch}");
@@ -29,4 +30,20 @@ fn main() {
     }
     let x86 = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64");
     println!("cargo:rustc-env=CMDAI_SIMD={}", if x86 { needed.join(" ") } else { String::new() });
+}
+
+/// Puts a folder that holds only the static libstdc++ before the system's, so that the linker takes that one: resolving
+/// the shared one's symbols is half of the work of starting the program, which every new shell does for `cmdai init`.
+/// Where there is no static one (macOS, a slim toolchain) the shared one is linked as usual.
+fn link_static_libstdcxx() {
+    #[expect(clippy::disallowed_methods, reason = "a build script asks the compiler, not a suggestion")]
+    let print = |compiler: String| std::process::Command::new(compiler).arg("-print-file-name=libstdc++.a").output();
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let Ok(output) = print(compiler) else { return };
+    let library = std::path::PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let folder = std::path::Path::new(&std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("static");
+    if library.is_absolute() && std::fs::create_dir_all(&folder).is_ok() {
+        let _ = std::fs::copy(library, folder.join("libstdc++.a"));
+        println!("cargo:rustc-link-search=native={}", folder.display());
+    }
 }

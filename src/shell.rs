@@ -28,10 +28,17 @@ pub fn init_script(shell: Shell, binary: &Path) -> Result<String> {
     };
     let path = quote(path, shell);
     Ok(match shell {
-        Shell::Zsh => guard_zsh(&ZSH.replace(PLACEHOLDER, &path)),
-        Shell::Bash => guard_bash(&BASH.replace(PLACEHOLDER, &path)),
-        Shell::Fish => guard_fish(&FISH.replace(PLACEHOLDER, &path)),
+        Shell::Zsh => guard_zsh(&code(ZSH).replace(PLACEHOLDER, &path)),
+        Shell::Bash => guard_bash(&code(BASH).replace(PLACEHOLDER, &path)),
+        Shell::Fish => guard_fish(&code(FISH).replace(PLACEHOLDER, &path)),
     })
+}
+
+/// `script` without its comment lines, a third of it, which every new shell would read twice. The scripts hold no text
+/// of several lines in which a line could begin with `#`.
+fn code(script: &str) -> String {
+    let lines = script.lines().filter(|line| !line.is_empty() && !line.trim_start().starts_with('#'));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn guard_zsh(script: &str) -> String {
