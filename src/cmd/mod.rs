@@ -9,6 +9,7 @@ use crate::{
     cli::{Cli, Command, EngineArgs},
     config::Config,
     error::{Error, Result},
+    safety::hidden_name,
 };
 
 pub mod check;
@@ -60,4 +61,27 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// One line on stderr; one that cannot be written is nobody's problem, where `eprintln!` would panic.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Says on stderr what failed and what to do next, a line each, and gives the exit code.
+pub fn report(error: &Error) -> ExitCode {
+    let mut stderr = io::stderr().lock();
+    let _ = writeln!(stderr, "cmdai: {}", visible(&error.to_string()));
+    if let Some(hint) = error.next_step() {
+        let _ = writeln!(stderr, "hint: {}", visible(&hint));
+    }
+    ExitCode::from(error.exit_code())
+}
+
+/// `text` on one line, with what a terminal would obey or hide written out: names of files and words of servers are in it.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            '\n' | '\t' => shown.push(' '),
+            c if hidden_name(c).is_some() => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }

@@ -22,7 +22,7 @@ pub fn explain(error: &clap::Error) -> ExitCode {
     let mut lines = text.lines().map(str::trim);
     let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
     let values = lines.find_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
-    let _ = writeln!(io::stderr(), "cmdai: {message}\nhint: {}", hint(error, values));
+    let _ = writeln!(io::stderr(), "cmdai: {}\nhint: {}", super::visible(message), hint(error, values));
     ExitCode::from(2)
 }
 

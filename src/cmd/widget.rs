@@ -9,6 +9,7 @@ mod wait;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
+use super::visible;
 use crate::cli::WidgetArgs;
 use crate::error::{Context, Error, Result};
 use crate::request::MAX_REQUEST_BYTES;
@@ -83,26 +84,6 @@ fn status(error: &Error) -> u8 {
         Error::Cancelled => 130,
         Error::Other { .. } => 1,
     }
-}
-
-/// `text` on one line, with what a terminal would obey or hide written out.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.trim().chars() {
-        match c {
-            '\n' | '\t' => shown.push(' '),
-            c if hidden(c) => shown.extend(c.escape_unicode()),
-            c => shown.push(c),
-        }
-    }
-    shown
-}
-
-/// Control, bidirectional, zero-width, line-separator and tag characters.
-fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

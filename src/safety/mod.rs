@@ -23,7 +23,7 @@ mod wrap;
 mod zsh;
 
 pub use rules::rule_names;
-pub use text::printable;
+pub use text::{hidden_name, printable};
 
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,7 @@ pub(super) fn first_hidden(command: &str) -> Option<(usize, char, &'static str)>
 }
 
 /// The name of a character that may not be shown raw, or `None` for ordinary text.
-fn hidden_name(c: char) -> Option<&'static str> {
+pub fn hidden_name(c: char) -> Option<&'static str> {
     Some(match c {
         '\t' | '\n' | ' '..='~' => return None,
         '\0' => "null",

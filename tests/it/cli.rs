@@ -141,6 +141,20 @@ fn config_that_is_no_file_is_not_waited_for() {
 }
 
 #[test]
+fn hostile_text_cannot_speak_to_the_terminal_through_an_error() {
+    let env = TestEnv::without_model();
+    let hostile = "a\u{1b}]0;title\u{7}\u{202e}";
+    let path = format!("./{hostile}.gguf");
+    for args in
+        [["--model", &path, "x"], ["--shell", hostile, "x"], ["--engine", hostile, "x"], ["model", "path", &path]]
+    {
+        let outcome = env.run(&args);
+        assert_ne!(outcome.code, 0);
+        assert!(!outcome.stderr.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{args:?}: {:?}", outcome.stderr);
+    }
+}
+
+#[test]
 fn help_is_help_and_not_a_request() {
     let outcome = TestEnv::without_model().run(&["help"]);
     assert_eq!(outcome.code, 0);
