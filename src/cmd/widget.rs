@@ -6,8 +6,7 @@
 
 mod wait;
 
-use std::io::{self, Read, Write};
-use std::process::ExitCode;
+use std::io::{self, Read};
 
 use super::visible;
 use crate::cli::WidgetArgs;
@@ -27,18 +26,17 @@ pub struct Answer {
 
 /// Reads the request, lets `answer` work on it and prints what it says. SIGINT, SIGTERM, SIGHUP and (where the shell
 /// cannot watch for it) Esc end the process at once, whatever `answer` is doing.
-pub fn run(args: &WidgetArgs, answer: impl FnOnce(String) -> Result<Answer>) -> ExitCode {
+///
+/// Ends the process itself, at once: what a normal exit would still do is time in which fish takes keys.
+pub fn run(args: &WidgetArgs, answer: impl FnOnce(String) -> Result<Answer>) -> ! {
     let wait = Wait::begin(args.shell, args.tty_progress);
     let outcome = read_request(io::stdin()).and_then(answer).and_then(|answer| {
         let command = shell::protect_history(&answer.command, args.shell)?;
         Ok(Answer { command, ..answer })
     });
     let (status, text) = reply(outcome);
-    wait.end();
-    let mut stdout = io::stdout().lock();
-    // A closed pipe means that the person cancelled: nobody is left to tell.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    ExitCode::from(status)
+    wait.end(&text);
+    signal_hook::low_level::exit(status.into())
 }
 
 /// The request without the `# ` of a comment line. What is too long is read to its end all the same, or the shell's

@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_millis(150);
 const SIGN: &str = "\x0b\x1b[A\x1b7\x0b\rcmdai: thinking (Esc cancels)\x1b[K\x1b8";
 const NO_SIGN: &str = "\x1b7\x0b\r\x1b[K\x1b8";
 
-/// The wait for one answer, from the key press to the last moment before the answer is printed.
+/// The wait for one answer, from the key press to the last moment of this process.
 pub(super) struct Wait {
     screen: Arc<Mutex<Screen>>,
 }
@@ -45,12 +45,15 @@ impl Wait {
         Self { screen }
     }
 
-    /// Takes the sign back, gives the terminal back and drops the keys typed meanwhile: an Enter among them would run
-    /// an answer that nobody has read.
-    pub(super) fn end(self) {
+    /// Prints `answer`, takes the sign back, gives the terminal back and, last of all, drops the keys typed meanwhile:
+    /// an Enter among them would run an answer that nobody has read.
+    pub(super) fn end(self, answer: &str) {
         let mut screen = lock(&self.screen);
-        screen.drop_keys();
+        let mut stdout = std::io::stdout().lock();
+        // A closed pipe means that the person cancelled: nobody is left to tell.
+        let _ = stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush());
         screen.restore();
+        screen.drop_keys();
     }
 }
 
