@@ -28,14 +28,15 @@ pub struct Platform {
 impl Platform {
     /// Looks at the machine.
     pub fn detect() -> Self {
+        let (processors, cores) = processors_and_cores();
         Self {
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
             apple_silicon: cfg!(all(target_os = "macos", target_arch = "aarch64")),
             simd: simd_level().to_owned(),
             memory: memory(),
-            cores: cores(),
-            processors: processors(),
+            cores,
+            processors,
         }
     }
 }
@@ -126,29 +127,23 @@ fn simd_level() -> &'static str {
     "no known vector instructions"
 }
 
-/// Cores that this process may use (affinity, cgroup), hyperthreads counted once: ggml's spinning threads slow each
-/// other down when two share a core.
-fn cores() -> usize {
+/// The machine's logical processors, and the cores that this process may use (affinity, cgroup), hyperthreads counted
+/// once: ggml's spinning threads slow each other down when two share a core.
+fn processors_and_cores() -> (usize, usize) {
     let usable = thread::available_parallelism().map_or(1, usize::from);
-    physical_cores().map_or(usable, |physical| physical.min(usable))
+    match count(Path::new("/sys/devices/system/cpu")) {
+        Some((processors, cores)) => (processors, cores.min(usable)),
+        None => (usable, usable),
+    }
 }
 
-fn physical_cores() -> Option<usize> {
-    count_cores(Path::new("/sys/devices/system/cpu"))
-}
-
-/// As many as `/proc/cpuinfo` lists, else what this process may use.
-fn processors() -> usize {
-    let listed = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let count = listed.lines().filter(|line| line.starts_with("processor")).count();
-    if count > 0 { count } else { thread::available_parallelism().map_or(1, usize::from) }
-}
-
-/// Distinct `thread_siblings_list` entries of Linux's sysfs. A processor that is off has none, and others follow it.
-fn count_cores(folder: &Path) -> Option<usize> {
+/// The `thread_siblings_list` entries of Linux's sysfs, all and distinct ones. A processor that is off has none, and
+/// others follow it.
+fn count(folder: &Path) -> Option<(usize, usize)> {
     let siblings = |cpu: std::fs::DirEntry| std::fs::read(cpu.path().join("topology/thread_siblings_list")).ok();
-    let cores: BTreeSet<Vec<u8>> = std::fs::read_dir(folder).ok()?.flatten().filter_map(siblings).collect();
-    (!cores.is_empty()).then_some(cores.len())
+    let all: Vec<Vec<u8>> = std::fs::read_dir(folder).ok()?.flatten().filter_map(siblings).collect();
+    let cores: BTreeSet<&Vec<u8>> = all.iter().collect();
+    (!all.is_empty()).then_some((all.len(), cores.len()))
 }
 
 #[cfg(target_os = "linux")]
@@ -176,6 +171,6 @@ mod tests {
             std::fs::write(topology.join("thread_siblings_list"), siblings).unwrap();
         }
         std::fs::create_dir_all(folder.path().join("cpu1")).unwrap();
-        assert_eq!(count_cores(folder.path()), Some(2));
+        assert_eq!(count(folder.path()), Some((3, 2)));
     }
 }

@@ -59,13 +59,12 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     super::print(&suggestions.iter().map(|suggestion| format!("{}\n", suggestion.command)).collect::<String>())
 }
 
-/// The command for `words`, for a widget: no question is asked, nothing is printed. Its note is the risk, where there
-/// is any.
+/// The command for `words`, checked ones, for a widget: no question is asked, nothing is printed. Its note is the risk,
+/// where there is any.
 ///
 /// # Errors
 /// As [`run`].
-pub fn answer(words: &str, shell: Shell) -> Result<Answer> {
-    let words = pipeline::checked_words(words)?;
+pub fn answer(words: String, shell: Shell) -> Result<Answer> {
     let config = Config::load(&EngineArgs::default())?;
     let mut engine = open(&config, &|spec| Err(Store::absent(spec)))?;
     let request = Request { words, context: Context::capture(shell), alternatives: 1 };

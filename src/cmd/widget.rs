@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use super::visible;
 use crate::cli::WidgetArgs;
 use crate::error::{Context, Error, Result};
+use crate::pipeline;
 use crate::request::MAX_REQUEST_BYTES;
 use crate::shell;
 use wait::Wait;
@@ -51,12 +52,7 @@ fn read_request(mut input: impl Read) -> Result<String> {
             .hint("describe the task in a sentence"));
     }
     let text = String::from_utf8(bytes).map_err(|_| Error::usage("the line is not UTF-8"))?;
-    let words = text.trim().trim_start_matches('#').trim();
-    match words {
-        "" => Err(Error::usage("the request is empty").hint("describe the task in a sentence")),
-        words if words.contains('\0') => Err(Error::usage("the line contains a NUL character")),
-        words => Ok(words.to_owned()),
-    }
+    pipeline::checked_words(text.trim().trim_start_matches('#'))
 }
 
 /// The status and the whole text for stdout.
