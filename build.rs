@@ -21,6 +21,7 @@ const SWITCHES: [(&str, &str, bool); 11] = [
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     link_static_libstdcxx();
+    link_mlx();
     let mut needed = Vec::new();
     for (switch, feature, default) in SWITCHES {
         println!("cargo:rerun-if-env-changed={switch}");
@@ -32,10 +33,30 @@ fn main() {
     println!("cargo:rustc-env=CMDAI_SIMD={}", if x86 { needed.join(" ") } else { String::new() });
 }
 
+/// Sets `cfg(mlx)` where the MLX engine is part of the program, and tells the program where a prebuilt library lies
+/// (`DEP_MLX_LIB` comes from the settings that src/engine/mlx/link/link writes).
+fn link_mlx() {
+    println!("cargo:rustc-check-cfg=cfg(mlx)");
+    println!("cargo:rerun-if-env-changed=DEP_MLX_LIB");
+    let target = |key| std::env::var(key).unwrap_or_default();
+    let set = |key| std::env::var_os(key).is_some();
+    let apple = target("CARGO_CFG_TARGET_OS") == "macos" && target("CARGO_CFG_TARGET_ARCH") == "aarch64";
+    if set("CARGO_FEATURE_MLX_LINUX") || (apple && !set("CARGO_CFG_WITHOUT_MLX")) {
+        println!("cargo:rustc-cfg=mlx");
+    }
+    if let Ok(folder) = std::env::var("DEP_MLX_LIB") {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+    }
+}
+
 /// Puts a folder that holds only the static libstdc++ before the system's, so that the linker takes that one: resolving
 /// the shared one's symbols is half of the work of starting the program, which every new shell does for `cmdai init`.
 /// Where there is no static one (macOS, a slim toolchain) the shared one is linked as usual.
 fn link_static_libstdcxx() {
+    // MLX's library brings the shared one in.
+    if std::env::var_os("CARGO_FEATURE_MLX_LINUX").is_some() {
+        return;
+    }
     #[expect(clippy::disallowed_methods, reason = "a build script asks the compiler, not a suggestion")]
     let print = |compiler: String| std::process::Command::new(compiler).arg("-print-file-name=libstdc++.a").output();
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());

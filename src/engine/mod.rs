@@ -11,6 +11,8 @@ use crate::{
 pub mod generate;
 #[cfg(feature = "llama")]
 pub mod llama;
+#[cfg(mlx)]
+pub mod mlx;
 pub mod sampler;
 pub mod threads;
 
