@@ -23,7 +23,7 @@ fn main() -> cmdai::error::Result<()> {
     let tokenizer = Tokenizer::from_gguf(&file)?;
     let tokenizer_ms = ms(start);
     let start = Instant::now();
-    let mut model = LlamaModel::open(&path, &file, tokenizer.vocabulary_size(), Threads::fixed(threads))?;
+    let mut model = LlamaModel::open(&path, &file, Threads::fixed(threads))?;
     let model_ms = ms(start);
 
     // The first pass reads the weights from disk; the second is the one that counts.

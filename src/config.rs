@@ -127,6 +127,12 @@ impl Config {
         })
     }
 
+    /// Where what can be made again is kept: `CMDAI_CACHE_DIR`, else the user's cache directory, if there is one.
+    pub fn cache(&self) -> Option<PathBuf> {
+        let in_home = || Some(dirs::cache_dir()?.join("cmdai"));
+        variable("CMDAI_CACHE_DIR").map(PathBuf::from).or_else(in_home)
+    }
+
     /// The Hub's access token: `HF_TOKEN`, else the one that `huggingface-cli login` left.
     pub fn hub_token(&self) -> Option<String> {
         variable("HF_TOKEN")

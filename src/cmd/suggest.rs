@@ -87,16 +87,20 @@ struct Opened {
 fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Opened> {
     let store = Store::new(config.store()?);
     let spec = ModelSpec::parse(&config.model().value)?;
-    let path = match store.find(&spec)? {
-        Some(path) => path,
-        None => missing(&spec)?,
+    let model = match store.locate(&spec)? {
+        Some(model) => model,
+        None => {
+            missing(&spec)?;
+            store.locate(&spec)?.ok_or_else(|| Store::absent(&spec))?
+        }
+    };
+    let settings = engine::Settings {
+        engine: config.engine().map(|engine| engine.value),
+        threads: config.threads()?.map(|threads| threads.value),
+        cache: config.cache(),
     };
     let start = Instant::now();
-    let model = engine::open(
-        &path,
-        config.engine().as_ref().map(|engine| engine.value.as_str()),
-        config.threads()?.map(|threads| threads.value),
-    )?;
+    let model = engine::open(&model, &settings)?;
     Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3 })
 }
 

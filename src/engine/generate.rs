@@ -57,6 +57,22 @@ impl<M: Model> LocalEngine<M> {
         Ok(next)
     }
 
+    fn run(
+        &mut self,
+        prompt: &[Token],
+        params: &GenerateParams,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Usage> {
+        let mut sampler = Sampler::new(params);
+        let start = Instant::now();
+        let first = self.prefill(prompt, &mut sampler)?;
+        let prefill_ms = start.elapsed().as_secs_f64() * 1e3;
+        let start = Instant::now();
+        let decoded_tokens = self.decode(first, params, &mut sampler, on_text)?;
+        let decode_ms = start.elapsed().as_secs_f64() * 1e3;
+        Ok(Usage { prompt_tokens: prompt.len(), decoded_tokens, prefill_ms, decode_ms })
+    }
+
     fn decode(
         &mut self,
         first: Token,
@@ -87,20 +103,18 @@ impl<M: Model> Engine for LocalEngine<M> {
         params: &GenerateParams,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Usage> {
-        let start = Instant::now();
         let tokens = self.encode(prompt)?;
         let room = self.model.capacity().saturating_sub(params.max_tokens);
         if tokens.is_empty() || tokens.len() > room {
             return Err(Error::usage(format!("the request is too long: {} tokens, room for {room}", tokens.len()))
                 .hint("say it in fewer words"));
         }
-        let mut sampler = Sampler::new(params);
-        let first = self.prefill(&tokens, &mut sampler)?;
-        let prefill_ms = start.elapsed().as_secs_f64() * 1e3;
-        let start = Instant::now();
-        let decoded_tokens = self.decode(first, params, &mut sampler, on_text)?;
-        let decode_ms = start.elapsed().as_secs_f64() * 1e3;
-        Ok(Usage { prompt_tokens: tokens.len(), decoded_tokens, prefill_ms, decode_ms })
+        let outcome = self.run(&tokens, params, on_text);
+        if outcome.is_err() {
+            // What the model's cache holds now is not known: the next request starts from nothing.
+            self.cached.clear();
+        }
+        outcome
     }
 }
 

@@ -39,11 +39,12 @@ impl LlamaModel {
     ///
     /// # Errors
     /// The processor lacks an instruction set this build needs, or llama.cpp refuses the file or has no memory.
-    pub fn open(path: &Path, file: &GgufFile, vocabulary: usize, threads: Threads) -> Result<Self> {
+    pub fn open(path: &Path, file: &GgufFile, threads: Threads) -> Result<Self> {
         crate::platform::check_simd()?;
         start()?;
         let c_path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::new(format!("could not open model: {}: path holds a NUL", path.display())))?;
+        let vocabulary = file.vocabulary();
         let overrides = no_vocabulary(file.architecture(), vocabulary);
         // SAFETY: both pointers outlive the call; the list of overrides ends with an empty key.
         let model = unsafe {

@@ -1,10 +1,11 @@
 //! Engines turn a prompt into text. The decode loop, the sampler and the stop rules are written once, in
 //! [`generate`], over the small trait [`Model`] that each local runtime implements.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::PathBuf};
 
 use crate::{
     error::{Error, Result},
+    model::store::Record,
     platform::Platform,
 };
 
@@ -90,11 +91,26 @@ pub trait Model {
     fn capacity(&self) -> usize;
 }
 
-/// The engines compiled into this program, best first.
+/// The engines compiled into this program, best first. MLX on a CPU is for tests: llama.cpp is many times as fast.
 pub const BUILT_IN: &[&str] = &[
+    #[cfg(all(mlx, not(feature = "mlx-linux")))]
+    "mlx",
     #[cfg(feature = "llama")]
     "llama.cpp",
+    #[cfg(feature = "mlx-linux")]
+    "mlx",
 ];
+
+/// What the person has set of the engine.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Name of the engine; the best one built in if none.
+    pub engine: Option<String>,
+    /// Threads to compute with, where the engine has a choice.
+    pub threads: Option<usize>,
+    /// Directory for what is worth keeping from one start to the next, if there can be one.
+    pub cache: Option<PathBuf>,
+}
 
 /// The engine that runs, and why this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,34 +140,48 @@ pub fn choose(requested: Option<&str>, platform: &Platform) -> Result<Choice> {
     }
 }
 
-/// Opens the model at `path`, a verified file, on the engine asked for or chosen.
+/// Opens `model`, a verified file, on the engine asked for or chosen.
 ///
 /// # Errors
 /// No such engine, a file that does not hold up, a processor that lacks what this build needs, no memory.
-pub fn open(path: &Path, requested: Option<&str>, threads: Option<usize>) -> Result<Box<dyn Engine>> {
+pub fn open(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
     let platform = Platform::detect();
-    let choice = choose(requested, &platform)?;
-    tracing::info!(%platform, engine = choice.name, why = choice.why, model = %path.display(), "opening");
-    let threads =
-        threads.map_or(threads::Threads::following(platform.cores, platform.processors), threads::Threads::fixed);
+    let choice = choose(settings.engine.as_deref(), &platform)?;
+    tracing::info!(%platform, engine = choice.name, why = choice.why, model = %model.path.display(), "opening");
     match choice.name {
+        #[cfg(mlx)]
+        "mlx" => open_mlx(model, settings),
         #[cfg(feature = "llama")]
-        "llama.cpp" => open_llama(path, threads),
-        other => Err(Error::new(format!("engine {other} cannot be opened with {threads:?}"))),
+        "llama.cpp" => open_llama(model, settings, &platform),
+        other => Err(Error::new(format!("engine {other} cannot open {}", model.path.display()))),
     }
 }
 
-/// llama.cpp and our tokenizer read different parts of the file: side by side, the shorter one costs nothing.
+#[cfg(mlx)]
+fn open_mlx(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
+    let cache = settings.cache.as_ref().map(|cache| cache.join("mlx"));
+    open_local(model, |file| mlx::MlxModel::open(file, &model.sha256, cache.as_deref()))
+}
+
 #[cfg(feature = "llama")]
-fn open_llama(path: &Path, threads: threads::Threads) -> Result<Box<dyn Engine>> {
+fn open_llama(model: &Record, settings: &Settings, platform: &Platform) -> Result<Box<dyn Engine>> {
+    let following = || threads::Threads::following(platform.cores, platform.processors);
+    let threads = settings.threads.map_or_else(following, threads::Threads::fixed);
+    open_local(model, |file| llama::LlamaModel::open(&model.path, file, threads))
+}
+
+/// A runtime and our tokenizer read different parts of the file: side by side, the shorter one costs nothing.
+#[cfg(any(mlx, feature = "llama"))]
+fn open_local<M: Model + 'static>(
+    model: &Record,
+    open: impl FnOnce(&crate::model::gguf::GgufFile) -> Result<M>,
+) -> Result<Box<dyn Engine>> {
     use crate::model::{gguf::GgufFile, tokenizer::Tokenizer};
 
-    let file = GgufFile::open(path)?;
-    let embedding = file.tensor("token_embd.weight").ok_or_else(|| Error::new("the model has no token_embd.weight"))?;
-    let vocabulary = embedding.dims().get(1).copied().unwrap_or(0) as usize;
+    let file = GgufFile::open(&model.path)?;
     let (model, tokenizer) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&file));
-        let model = llama::LlamaModel::open(path, &file, vocabulary, threads);
+        let model = open(&file);
         (model, tokenizer.join().unwrap_or_else(|_| Err(Error::new("the tokenizer failed"))))
     });
     Ok(Box::new(generate::LocalEngine::new(model?, tokenizer?)))

@@ -17,7 +17,7 @@ fn open() -> (LlamaModel, Tokenizer) {
     let path = model(SMALL);
     let file = GgufFile::open(&path).unwrap();
     let tokenizer = Tokenizer::from_gguf(&file).unwrap();
-    let model = LlamaModel::open(&path, &file, tokenizer.vocabulary_size(), Threads::fixed(1)).unwrap();
+    let model = LlamaModel::open(&path, &file, Threads::fixed(1)).unwrap();
     (model, tokenizer)
 }
 

@@ -36,7 +36,7 @@ fn our_logits(file: &str, tokens: &[Token]) -> Vec<f32> {
     let path = model(file);
     let gguf = GgufFile::open(&path).unwrap();
     let vocabulary = Tokenizer::from_gguf(&gguf).unwrap().vocabulary_size();
-    let mut ours = LlamaModel::open(&path, &gguf, vocabulary, Threads::fixed(1)).unwrap();
+    let mut ours = LlamaModel::open(&path, &gguf, Threads::fixed(1)).unwrap();
     ours.forward(tokens).unwrap().to_vec()
 }
 

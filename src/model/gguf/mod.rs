@@ -84,6 +84,11 @@ impl GgufFile {
         self.architecture.context_length
     }
 
+    /// The number of tokens: rows of `token_embd.weight`, which every checked file has.
+    pub fn vocabulary(&self) -> usize {
+        self.tensor("token_embd.weight").map_or(0, |tensor| tensor.dims()[1] as usize)
+    }
+
     /// An unsigned 32-bit value; `None` where the key is absent.
     ///
     /// # Errors

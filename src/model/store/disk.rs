@@ -17,8 +17,11 @@ const SPARE: u64 = 16 << 20;
 const BLOCK: usize = 1 << 20;
 
 /// Makes `dir` for its owner alone, and takes group and world rights from one that is there.
-pub(super) fn make_private(dir: &Path) -> Result<()> {
-    let what = || format!("could not use model directory: {}", dir.display());
+///
+/// # Errors
+/// It cannot be made, or belongs to another user.
+pub fn make_private(dir: &Path) -> Result<()> {
+    let what = || format!("could not use directory: {}", dir.display());
     DirBuilder::new().recursive(true).mode(0o700).create(dir).context(what)?;
     let metadata = fs::metadata(dir).context(what)?;
     if metadata.uid() != rustix::process::geteuid().as_raw() {
@@ -31,7 +34,10 @@ pub(super) fn make_private(dir: &Path) -> Result<()> {
 }
 
 /// Holds the lock at `path` until the file is dropped; calls `waiting` once if another process has it.
-pub(super) fn lock(path: &Path, waiting: impl FnOnce()) -> Result<File> {
+///
+/// # Errors
+/// The file cannot be made or locked.
+pub fn lock(path: &Path, waiting: impl FnOnce()) -> Result<File> {
     let what = || format!("could not lock: {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).context(what)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -45,14 +51,17 @@ pub(super) fn lock(path: &Path, waiting: impl FnOnce()) -> Result<File> {
 }
 
 /// Refuses to begin what cannot end: `needed` bytes must be free where `dir` is.
-pub(super) fn ensure_free(dir: &Path, needed: u64) -> Result<()> {
+///
+/// # Errors
+/// They are not; `purpose` says what for: `download to`.
+pub fn ensure_free(dir: &Path, needed: u64, purpose: &str) -> Result<()> {
     let space = statvfs(dir).context(|| format!("could not tell free space of: {}", dir.display()))?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     if free >= needed.saturating_add(SPARE.min(needed)) {
         return Ok(());
     }
     Err(Error::new(format!(
-        "could not download to {}: not enough free disk space (needed {}, free {})",
+        "could not {purpose} {}: not enough free disk space (needed {}, free {})",
         dir.display(),
         megabytes(needed),
         megabytes(free)

@@ -24,7 +24,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 pub use self::{
-    disk::{Stamp, megabytes},
+    disk::{Stamp, ensure_free, lock, make_private, megabytes},
     manage::{Listed, Removed},
     progress::Progress,
     record::{Place, Record},

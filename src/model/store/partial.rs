@@ -57,7 +57,7 @@ impl Partial {
         file.set_len(kept).context(what)?;
         let mut hash = Sha256::new();
         let len = absorb(&mut file, &mut hash).context(what)?;
-        ensure_free(dir, wanted.size.saturating_sub(len))?;
+        ensure_free(dir, wanted.size.saturating_sub(len), "download to")?;
         Ok(Self { file, path, len, hash, wanted })
     }
 

