@@ -119,6 +119,33 @@ impl Model for LlamaModel {
     fn capacity(&self) -> usize {
         CAPACITY as usize
     }
+
+    fn save(&mut self) -> Result<Vec<u8>> {
+        // SAFETY: the context is ours alone, and the buffer has the size that llama.cpp asked for.
+        let (state, written) = unsafe {
+            let mut state = vec![0; sys::llama_state_seq_get_size(self.context.as_ptr(), 0)];
+            let written = sys::llama_state_seq_get_data(self.context.as_ptr(), state.as_mut_ptr(), state.len(), 0);
+            (state, written)
+        };
+        if written != state.len() {
+            return Err(Error::new(format!("llama.cpp saved {written} bytes of state, wanted {}", state.len())));
+        }
+        Ok(state)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        self.rewind(0)?;
+        // SAFETY: the context is ours alone, and llama.cpp reads no further than the length given.
+        let (read, last) = unsafe {
+            let read = sys::llama_state_seq_set_data(self.context.as_ptr(), state.as_ptr(), state.len(), 0);
+            (read, sys::llama_memory_seq_pos_max(sys::llama_get_memory(self.context.as_ptr()), 0))
+        };
+        if read != state.len() {
+            return Err(Error::new(format!("llama.cpp took {read} of {} bytes of saved state", state.len())));
+        }
+        self.position = (last + 1) as usize;
+        Ok(())
+    }
 }
 
 impl Drop for LlamaModel {

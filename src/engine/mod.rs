@@ -89,6 +89,20 @@ pub trait Model {
 
     /// Most tokens the sequence can hold.
     fn capacity(&self) -> usize;
+
+    /// The sequence's key-value cache as bytes, for [`Model::restore`] of the same engine on the same model.
+    ///
+    /// # Errors
+    /// The runtime failed.
+    fn save(&mut self) -> Result<Vec<u8>>;
+
+    /// Takes a saved sequence in place of the present one. The bytes are as trustworthy as the model's own file: who
+    /// kept them somewhere checks them first.
+    ///
+    /// # Errors
+    /// They are of another model, or hold more than [`Model::capacity`]; the sequence is then unspecified until
+    /// [`Model::rewind`] to 0.
+    fn restore(&mut self, state: &[u8]) -> Result<()>;
 }
 
 /// The engines compiled into this program, best first. MLX on a CPU is for tests: llama.cpp is many times as fast.

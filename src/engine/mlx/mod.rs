@@ -96,26 +96,6 @@ impl MlxModel {
         &self.decoder
     }
 
-    /// The key-value cache as bytes, for [`MlxModel::restore`] of the same model on the same kind of device.
-    ///
-    /// # Errors
-    /// MLX failed.
-    pub fn save(&mut self) -> Result<Vec<u8>> {
-        self.drop_ahead();
-        guarded(|| self.cache.save().context(|| "could not save the key-value cache"))
-    }
-
-    /// Takes a saved state in place of the present one.
-    ///
-    /// # Errors
-    /// It is of another model, or longer than [`Model::capacity`]; the present state is kept.
-    pub fn restore(&mut self, state: &[u8]) -> Result<()> {
-        self.drop_ahead();
-        guarded(|| self.cache.restore(state, CAPACITY).context(|| "could not restore the key-value cache"))?;
-        self.position = self.cache.length();
-        Ok(())
-    }
-
     fn drop_ahead(&mut self) {
         self.ahead = None;
         self.cache.rewind(self.position);
@@ -186,6 +166,18 @@ impl Model for MlxModel {
 
     fn capacity(&self) -> usize {
         CAPACITY
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>> {
+        self.drop_ahead();
+        guarded(|| self.cache.save().context(|| "could not save the key-value cache"))
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        self.drop_ahead();
+        guarded(|| self.cache.restore(state, CAPACITY).context(|| "could not restore a key-value cache"))?;
+        self.position = self.cache.length();
+        Ok(())
     }
 }
 

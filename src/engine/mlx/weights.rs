@@ -12,7 +12,7 @@ use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
-        Mutex, OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -21,7 +21,7 @@ use mlx_rs::{Array, Dtype};
 
 use super::{
     layout::{Element, Item, Layout, Part, VERSION},
-    repack::{Float, repack},
+    repack::{Float, Packed, repack},
 };
 use crate::{
     error::{Context, Result},
@@ -50,7 +50,7 @@ pub fn load(file: &GgufFile, model: &str, float: Float, cache: Option<&Path>) ->
         return Ok(arrays);
     }
     let sink = packed.as_ref().and_then(|packed| Sink::create(packed, &layout));
-    let arrays = in_parallel(&layout.items, |item| pack(file, item, float, sink.as_ref()))
+    let arrays = in_parallel(&layout.items, |item, buffer| pack(file, item, float, buffer, sink.as_ref()))
         .context(what)
         .map_err(|error| error.hint(hint))?;
     if let Some(sink) = sink {
@@ -65,16 +65,20 @@ fn ensure_memory(bytes: u64) -> Result<(), String> {
     Vec::<u8>::new().try_reserve_exact(bytes as usize).map_err(refused)
 }
 
-/// The arrays of every item: each thread takes the next one, the largest first, so that all end at about the same time
-/// and the buffers of the large ones are gone before the rest is there.
-fn in_parallel(items: &[Item], work: impl Fn(&Item) -> Result<Vec<Array>, String> + Sync) -> Result<Arrays, String> {
+/// The arrays of every item: each thread takes the next one, the largest first, so that all end at about the same time.
+/// `work` gets a buffer of its thread's own.
+fn in_parallel<B: Default>(
+    items: &[Item],
+    work: impl Fn(&Item, &mut B) -> Result<Vec<Array>, String> + Sync,
+) -> Result<Arrays, String> {
     let mut order: Vec<&Item> = items.iter().collect();
     order.sort_by_key(|item| std::cmp::Reverse(item.tensor.range().len()));
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Ok(Arrays::new())));
     let worker = || {
+        let mut buffer = B::default();
         while let Some(item) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let arrays = work(item);
-            let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let arrays = work(item, &mut buffer);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             match (arrays, done.as_mut()) {
                 (Ok(arrays), Ok(all)) => all.extend(item.parts.iter().map(|part| part.name.clone()).zip(arrays)),
                 (Err(error), Ok(_)) => *done = Err(error),
@@ -87,12 +91,18 @@ fn in_parallel(items: &[Item], work: impl Fn(&Item) -> Result<Vec<Array>, String
         (0..others).for_each(|_| drop(scope.spawn(worker)));
         worker();
     });
-    done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn pack(file: &GgufFile, item: &Item, float: Float, sink: Option<&Sink>) -> Result<Vec<Array>, String> {
+fn pack(
+    file: &GgufFile,
+    item: &Item,
+    float: Float,
+    packed: &mut Packed,
+    sink: Option<&Sink<'_>>,
+) -> Result<Vec<Array>, String> {
     let tensor = &item.tensor;
-    let packed = repack(tensor.kind(), file.tensor_data(tensor), float)
+    repack(tensor.kind(), file.tensor_data(tensor), float, packed)
         .map_err(|cause| format!("tensor {} {cause}", tensor.name()))?;
     let bytes = [&packed.weight, &packed.scales, &packed.biases];
     let parts = || item.parts.iter().zip(bytes);
@@ -137,8 +147,9 @@ impl PackedFile {
     fn read(&self, layout: &Layout, float: Float) -> Option<Arrays> {
         let file = File::open(&self.path).ok()?;
         let arrays = check(&file, layout).and_then(|checksums| {
-            in_parallel(&layout.items, |item| {
-                item.parts.iter().map(|part| array(part, &read_part(&file, part, &checksums)?, float)).collect()
+            in_parallel(&layout.items, |item, buffer: &mut Vec<u8>| {
+                let read = |part| array(part, read_part(&file, part, &checksums, buffer)?, float);
+                item.parts.iter().map(read).collect()
             })
         });
         arrays.inspect_err(|cause| tracing::warn!("packing again: {}: {cause}", self.path.display())).ok()
@@ -189,10 +200,12 @@ impl Checksums {
     }
 }
 
-fn read_part(file: &File, part: &Part, checksums: &Checksums) -> Result<Vec<u8>, String> {
-    let mut bytes = vec![0; part.length];
-    file.read_exact_at(&mut bytes, part.offset).map_err(|cause| cause.to_string())?;
-    if checksums.0.get(&part.offset) != Some(&crc32fast::hash(&bytes).to_le_bytes()) {
+/// The bytes of `part`, read into `buffer`.
+fn read_part<'a>(file: &File, part: &Part, checksums: &Checksums, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
+    buffer.resize(part.length.max(buffer.len()), 0);
+    let bytes = &mut buffer[..part.length];
+    file.read_exact_at(bytes, part.offset).map_err(|cause| cause.to_string())?;
+    if checksums.0.get(&part.offset) != Some(&crc32fast::hash(bytes).to_le_bytes()) {
         return Err(format!("{} has changed since it was written", part.name));
     }
     Ok(bytes)
@@ -225,7 +238,7 @@ impl<'a> Sink<'a> {
             return;
         }
         let checksum = crc32fast::hash(bytes).to_le_bytes();
-        self.checksums.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(part.offset, checksum);
+        self.checksums.lock().unwrap_or_else(PoisonError::into_inner).insert(part.offset, checksum);
         if let Err(cause) = self.file.write_all_at(bytes, part.offset) {
             let _ = self.failure.set(cause);
         }
@@ -233,7 +246,7 @@ impl<'a> Sink<'a> {
 
     /// Writes what closes the file and gives it its name.
     fn publish(self, layout: &Layout) {
-        let checksums = self.checksums.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let checksums = self.checksums.into_inner().unwrap_or_else(PoisonError::into_inner);
         let parts = layout.items.iter().flat_map(|item| &item.parts);
         let closing: Vec<u8> =
             parts.flat_map(|part| checksums.get(&part.offset).copied().unwrap_or_default()).collect();
