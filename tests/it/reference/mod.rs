@@ -61,13 +61,18 @@ impl Reference {
             other => panic!("architecture {other}"),
         };
         assert!(file.tensor("rope_freqs.weight").is_none(), "angles of the file's own are not known here");
-        let number = |key: &str| file.u32(&format!("{name}.{key}")).unwrap().expect("a number") as usize;
+        let optional = |key: &str| file.u32(&format!("{name}.{key}")).unwrap().map(|number| number as usize);
+        let number = |key: &str| optional(key).expect("a number");
         let float = |key: &str| file.f32(&format!("{name}.{key}")).unwrap();
         let (width, heads) = (number("embedding_length"), number("attention.head_count"));
         let shape = Shape {
             blocks: number("block_count"),
             width,
-            heads: Heads { query: heads, key_value: number("attention.head_count_kv"), length: width / heads },
+            heads: Heads {
+                query: heads,
+                key_value: optional("attention.head_count_kv").unwrap_or(heads),
+                length: width / heads,
+            },
             vocabulary: file.tensor("token_embd.weight").expect("every model has it").dims()[1] as usize,
             epsilon: float("attention.layer_norm_rms_epsilon").expect("a number"),
             rope_base: float("rope.freq_base").unwrap_or(1e4),
