@@ -38,7 +38,6 @@ fn plain_logits(file: &str, tokens: &[Token]) -> Vec<f32> {
 fn our_logits(file: &str, tokens: &[Token]) -> Vec<f32> {
     let path = model(file);
     let gguf = GgufFile::open(&path).unwrap();
-    let vocabulary = Tokenizer::from_gguf(&gguf).unwrap().vocabulary_size();
     let mut ours = LlamaModel::open(&path, &gguf, Threads::fixed(1)).unwrap();
     ours.forward(tokens).unwrap().to_vec()
 }

@@ -43,10 +43,14 @@ fn each<const SIZE: usize, const COUNT: usize>(
 }
 
 /// A half-float. Multiplying by a power of two is exact, and gives the subnormal ones too.
-pub(super) fn half(bytes: [u8; 2]) -> f32 {
+fn half(bytes: [u8; 2]) -> f32 {
+    const REBIAS: f32 = f32::from_bits((127 + 127 - 15) << 23);
     let bits = u32::from(u16::from_le_bytes(bytes));
-    let magnitude = f32::from_bits((bits & 0x7fff) << 13) * const { f32::from_bits((127 + 112) << 23) };
-    if bits & 0x8000 == 0 { magnitude } else { -magnitude }
+    let (sign, magnitude) = (bits >> 15 << 31, (bits & 0x7fff) << 13);
+    match bits & 0x7c00 {
+        0x7c00 => f32::from_bits(sign | 0x7f80_0000 | magnitude),
+        _ => f32::from_bits(sign | (f32::from_bits(magnitude) * REBIAS).to_bits()),
+    }
 }
 
 fn half_at(block: &[u8], at: usize) -> f32 {

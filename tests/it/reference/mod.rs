@@ -73,7 +73,7 @@ impl Reference {
                 key_value: optional("attention.head_count_kv").unwrap_or(heads),
                 length: width / heads,
             },
-            vocabulary: file.tensor("token_embd.weight").expect("every model has it").dims()[1] as usize,
+            vocabulary: file.vocabulary(),
             epsilon: float("attention.layer_norm_rms_epsilon").expect("a number"),
             rope_base: float("rope.freq_base").unwrap_or(1e4),
             turn,

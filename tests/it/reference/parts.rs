@@ -26,8 +26,8 @@ pub(crate) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     out
 }
 
-/// Turns the heads of one token, `x` being `(heads, length)`. Angles are 64-bit: at position 30,000 the 32-bit ones of
-/// runtimes are off by 1e-3.
+/// Turns the heads of one token, `x` being `(heads, length)`. Angles are 64-bit: near 30,000, a 32-bit
+/// float is off by up to 1e-3.
 pub(crate) fn rope(x: &mut [f32], length: usize, base: f32, turn: Turn, position: usize) {
     for i in 0..length / 2 {
         let angle = position as f64 * f64::from(base).powf(-2.0 * i as f64 / length as f64);

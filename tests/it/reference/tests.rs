@@ -48,6 +48,14 @@ fn numbers_of_every_type_are_those_of_gguf_to_the_bit() {
 }
 
 #[test]
+fn half_floats_past_the_largest_are_no_numbers() {
+    let [infinite, negative, none] =
+        [0x7c00_u16, 0xfc00, 0x7e01].map(|bits| dequantize(TensorType::F16, &bits.to_le_bytes())[0]);
+    assert_eq!([infinite, negative], [f32::INFINITY, f32::NEG_INFINITY]);
+    assert!(none.is_nan());
+}
+
+#[test]
 fn random_blocks_have_finite_numbers_of_both_signs_and_zero_scales() {
     for kind in types() {
         let blocks = random_blocks(kind, 7, 64);
