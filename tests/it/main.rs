@@ -20,6 +20,7 @@ mod pty_fish;
 mod pty_real;
 mod pty_zsh;
 mod pull;
+mod reference;
 mod safety;
 mod store;
 mod support;
