@@ -20,7 +20,7 @@ fn main() -> cmdai::error::Result<()> {
     let file = GgufFile::open(&path)?;
     let header_ms = ms(start);
     let start = Instant::now();
-    let tokenizer = Tokenizer::from_gguf(&file)?;
+    let _tokenizer = Tokenizer::from_gguf(&file)?;
     let tokenizer_ms = ms(start);
     let start = Instant::now();
     let mut model = LlamaModel::open(&path, &file, Threads::fixed(threads))?;

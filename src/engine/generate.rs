@@ -24,6 +24,11 @@ impl<M: Model> LocalEngine<M> {
         Self { model, tokenizer, cached: Vec::new() }
     }
 
+    /// The runtime below.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
     fn encode(&self, prompt: &Prompt) -> Result<Vec<Token>> {
         let mut tokens = Vec::with_capacity(512);
         for piece in prompt.prefix.iter().chain(&prompt.tail) {

@@ -27,6 +27,8 @@ pub(crate) struct Tensor {
     pub(crate) dimensions: Option<u32>,
     pub(crate) kind: u32,
     pub(crate) offset: Option<u64>,
+    /// The tensor's bytes; where there are none, zeros as for 32-bit floats.
+    pub(crate) data: Vec<u8>,
 }
 
 /// Where the parts of a file end.
@@ -106,6 +108,10 @@ impl Builder {
         self.tensors.iter_mut().find(|tensor| tensor.name == name.as_bytes()).expect("a tensor of the valid file")
     }
 
+    fn has_data(&self) -> bool {
+        self.tensors.iter().any(|tensor| !tensor.data.is_empty())
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.write().bytes
     }
@@ -127,8 +133,15 @@ impl Builder {
             offset = (offset + tensor.length()).next_multiple_of(self.alignment as u64);
         }
         let start = out.bytes.len().next_multiple_of(self.alignment);
-        let end = start + offset.min(1 << 20) as usize;
+        let end = start + if self.has_data() { offset } else { offset.min(1 << 20) } as usize;
         out.bytes.resize(end, 0);
+        let mut at = start;
+        for tensor in &self.tensors {
+            if !tensor.data.is_empty() {
+                out.bytes[at..at + tensor.data.len()].copy_from_slice(&tensor.data);
+            }
+            at = (at + tensor.length() as usize).next_multiple_of(self.alignment);
+        }
         out.edges.extend([start, end]);
         out
     }
@@ -136,11 +149,14 @@ impl Builder {
 
 impl Tensor {
     pub(crate) fn new(name: &str, dims: &[u64]) -> Self {
-        Self { name: name.into(), dims: dims.into(), dimensions: None, kind: 0, offset: None }
+        Self { name: name.into(), dims: dims.into(), dimensions: None, kind: 0, offset: None, data: Vec::new() }
     }
 
-    /// As for 32-bit floats, whatever the type says.
+    /// Where there is no data: as for 32-bit floats, whatever the type says.
     fn length(&self) -> u64 {
+        if !self.data.is_empty() {
+            return self.data.len() as u64;
+        }
         self.dims.iter().fold(4, |length: u64, &dim| length.saturating_mul(dim)).min(1 << 20)
     }
 

@@ -13,6 +13,8 @@ mod init;
 mod layers;
 #[cfg(feature = "llama")]
 mod llama;
+#[cfg(mlx)]
+mod mlx;
 mod pty;
 mod pty_all;
 mod pty_bash;

@@ -147,6 +147,14 @@ impl Block {
     /// # Errors
     /// MLX refused.
     pub fn attention(&self, x: &Array, cache: &mut KvCache) -> Graph {
+        self.output.forward(&self.heads(x, cache)?)
+    }
+
+    /// What the heads give, side by side, `(1, tokens, heads * length)`: attention without its last matrix.
+    ///
+    /// # Errors
+    /// MLX refused.
+    pub fn heads(&self, x: &Array, cache: &mut KvCache) -> Graph {
         let Hyperparameters { heads, kv_heads, head_length, .. } = self.hyper;
         let (tokens, position) = (x.dim(1), cache.length());
         // (1, tokens, heads * length) -> (1, heads, tokens, length)
@@ -157,7 +165,7 @@ impl Block {
         let (k, v) = cache.append(self.index, &k, &v)?;
         let mask = (tokens > 1).then_some(Mask::Causal);
         let y = fast::scaled_dot_product_attention(&q, &k, &v, (head_length as f32).sqrt().recip(), mask, None)?;
-        self.output.forward(&y.transpose_axes(&[0, 2, 1, 3])?.reshape(&[1, tokens, -1])?)
+        y.transpose_axes(&[0, 2, 1, 3])?.reshape(&[1, tokens, -1])
     }
 
     /// SwiGLU of normed `x`, `(1, tokens, width)`. Not `nn::silu`, which compiles itself anew at each call.

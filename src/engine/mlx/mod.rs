@@ -20,7 +20,11 @@ use std::{
 
 use mlx_rs::{Array, Device, DeviceType, error::Exception, memory, ops::indexing::argmax, transforms::async_eval};
 
-use self::{decoder::Decoder, kv_cache::KvCache, repack::Float};
+use self::{
+    decoder::{Decoder, Hyperparameters},
+    kv_cache::KvCache,
+    repack::Float,
+};
 use super::{Model, Token};
 use crate::{
     error::{Context, Error, Result},
@@ -38,6 +42,9 @@ const KEPT_BUFFERS: usize = 64 << 20;
 
 /// Room beside the weights for the cache, a chunk of prefill and [`KEPT_BUFFERS`].
 const WORKING_MEMORY: usize = 1 << 30;
+
+/// The next step where this engine cannot compute a model.
+const OTHER_ENGINE: &str = "use another model, or the other engine: --engine llama";
 
 /// One model with one sequence.
 pub struct MlxModel {
@@ -67,7 +74,7 @@ impl MlxModel {
         let float = start()?;
         let what = || format!("could not open model: {}", file.path().display());
         guarded(|| {
-            let hyper = decoder::Hyperparameters::of(file)?;
+            let hyper = Hyperparameters::of(file).context(what).map_err(|error| error.hint(OTHER_ENGINE))?;
             let arrays = weights::load(file, sha256, float, cache)?;
             let decoder = Decoder::new(hyper, arrays).context(what)?;
             limit_memory().map_err(failed)?;

@@ -48,7 +48,7 @@ impl Float {
                 f16::MAX.to_f32()
             }
         };
-        match values.iter().find(|value| !(value.abs() <= largest)) {
+        match values.iter().find(|value| value.is_nan() || value.abs() > largest) {
             Some(value) => Err(format!("holds {value}, which is no number that {self:?} can hold")),
             None => Ok(()),
         }
@@ -300,8 +300,8 @@ fn on_grid(words: [u64; 2], steps: f32) -> [u8; 16] {
     let mut codes = [0; 16];
     for (code, byte) in codes.iter_mut().zip(words.map(u64::to_le_bytes).as_flattened()) {
         let centred = (i16::from(*byte) - 32) << 9;
-        let product = (i32::from(centred) * i32::from(steps) >> 16) as i16;
-        *code = (128 + (product + 16 >> 5)).clamp(0, 255) as u8;
+        let product = ((i32::from(centred) * i32::from(steps)) >> 16) as i16;
+        *code = (128 + ((product + 16) >> 5)).clamp(0, 255) as u8;
     }
     codes
 }

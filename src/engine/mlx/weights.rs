@@ -20,6 +20,7 @@ use std::{
 use mlx_rs::{Array, Dtype};
 
 use super::{
+    OTHER_ENGINE,
     layout::{Element, Item, Layout, Part, VERSION},
     repack::{Float, Packed, repack},
 };
@@ -37,8 +38,7 @@ pub type Arrays = HashMap<String, Array>;
 /// A tensor that the engine does not compute with, a weight that is not a number, or no memory.
 pub fn load(file: &GgufFile, model: &str, float: Float, cache: Option<&Path>) -> Result<Arrays> {
     let what = || format!("could not open model: {}", file.path().display());
-    let hint = "use another model, or the other engine: --engine llama";
-    let layout = Layout::of(file, model, float).context(what).map_err(|error| error.hint(hint))?;
+    let layout = Layout::of(file, model, float).context(what).map_err(|error| error.hint(OTHER_ENGINE))?;
     ensure_memory(layout.length()).context(what).map_err(|error| error.hint("free some memory and try again"))?;
     let packed = cache.map(|directory| PackedFile::new(directory, model, float));
     if let Some(arrays) = packed.as_ref().and_then(|packed| packed.read(&layout, float)) {
@@ -52,7 +52,7 @@ pub fn load(file: &GgufFile, model: &str, float: Float, cache: Option<&Path>) ->
     let sink = packed.as_ref().and_then(|packed| Sink::create(packed, &layout));
     let arrays = in_parallel(&layout.items, |item, buffer| pack(file, item, float, buffer, sink.as_ref()))
         .context(what)
-        .map_err(|error| error.hint(hint))?;
+        .map_err(|error| error.hint(OTHER_ENGINE))?;
     if let Some(sink) = sink {
         sink.publish(&layout);
     }
