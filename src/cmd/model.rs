@@ -11,6 +11,7 @@ use super::{note, print};
 use crate::{
     cli::ModelAction,
     config::Config,
+    engine,
     error::Result,
     model::{
         ModelSpec,
@@ -39,7 +40,7 @@ pub fn run(action: &ModelAction, config: &Config) -> Result<()> {
             let record = store.verify(&named(model.as_deref(), config)?)?;
             print(&format!("{}  {}  ok\n", record.sha256, record.path.display()))
         }
-        ModelAction::Remove { model } => print(&removed(&store.remove(&ModelSpec::parse(model)?)?)),
+        ModelAction::Remove { model } => remove(&store, &ModelSpec::parse(model)?, config.cache()),
     }
 }
 
@@ -67,6 +68,16 @@ fn named(model: Option<&str>, config: &Config) -> Result<ModelSpec> {
 fn path(store: &Store, spec: &ModelSpec) -> Result<String> {
     let found = store.find(spec)?.ok_or_else(|| Store::absent(spec))?;
     Ok(format!("{}\n", found.display()))
+}
+
+/// Removes a model, and what engines have kept of it.
+fn remove(store: &Store, spec: &ModelSpec, cache: Option<PathBuf>) -> Result<()> {
+    let record = store.record(spec)?;
+    let outcome = store.remove(spec)?;
+    if let (Some(record), Some(cache)) = (record, cache) {
+        engine::forget(&cache, &record.sha256);
+    }
+    print(&removed(&outcome))
 }
 
 fn removed(outcome: &Removed) -> String {

@@ -1,7 +1,10 @@
 //! Engines turn a prompt into text. The decode loop, the sampler and the stop rules are written once, in
 //! [`generate`], over the small trait [`Model`] that each local runtime implements.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     error::{Error, Result},
@@ -115,6 +118,9 @@ pub const BUILT_IN: &[&str] = &[
     "mlx",
 ];
 
+/// Folder of the cache in which MLX's weights lie, packed.
+const PACKED: &str = "mlx";
+
 /// What the person has set of the engine.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -171,9 +177,18 @@ pub fn open(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
     }
 }
 
+/// Deletes what engines keep in `cache` of the model whose SHA-256 is `model`. Only a cache: what cannot be deleted stays.
+pub fn forget(cache: &Path, model: &str) {
+    for entry in std::fs::read_dir(cache.join(PACKED)).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&format!("{model}-")) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(mlx)]
 fn open_mlx(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
-    let cache = settings.cache.as_ref().map(|cache| cache.join("mlx"));
+    let cache = settings.cache.as_ref().map(|cache| cache.join(PACKED));
     open_local(model, |file| mlx::MlxModel::open(file, &model.sha256, cache.as_deref()))
 }
 

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use crate::support::{CMDAI, Outcome, TestEnv};
+use crate::{
+    gguf_builder::Builder,
+    support::{CMDAI, Outcome, TestEnv},
+};
 
 #[test]
 fn words_become_the_command_alone_on_stdout() {
@@ -351,4 +354,22 @@ fn processor_without_the_instruction_sets_of_the_build_is_refused_by_name() {
     assert!(outcome.stderr.contains("hint: run ./install.sh"), "{}", outcome.stderr);
     let doctor = nehalem(&["doctor"]);
     assert!(doctor.stdout.contains("! processor"), "{}", doctor.stdout);
+}
+
+#[test]
+fn removed_model_takes_what_engines_kept_of_it_along() {
+    let mut env = TestEnv::without_model();
+    env.set("CMDAI_CACHE_DIR", &env.home().join("cache").display().to_string());
+    let file = env.home().join("mine.gguf");
+    fs::write(&file, Builder::valid(0).bytes()).unwrap();
+    let added = env.run(&["model", "add", file.to_str().unwrap()]);
+    let sha256 = added.stdout.split_whitespace().nth(1).expect("name and digest");
+    let packed = env.home().join("cache/mlx");
+    fs::create_dir_all(&packed).unwrap();
+    let (own, other) = (packed.join(format!("{sha256}-f32-v1.safetensors")), packed.join("0123-f32-v1.safetensors"));
+    fs::write(&own, "packed").unwrap();
+    fs::write(&other, "packed").unwrap();
+    let removed = env.run(&["model", "remove", "mine"]);
+    assert_eq!(removed.code, 0, "{}", removed.stderr);
+    assert!(!own.exists() && other.exists());
 }

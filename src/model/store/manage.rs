@@ -90,7 +90,7 @@ impl Store {
     /// There is nothing to remove, or it cannot be.
     pub fn remove(&self, spec: &ModelSpec) -> Result<Removed> {
         let key = key(spec)?;
-        let record = Record::read(&self.records(), &key);
+        let record = self.record(spec)?;
         let deleted = self.delete_own(spec)?;
         Record::forget(&self.records(), &key)?;
         match (deleted, record) {
@@ -98,6 +98,14 @@ impl Store {
             (None, Some(record)) => Ok(Removed::Forgotten(record.path)),
             (None, None) => Err(self.nothing_to_remove(spec)?),
         }
+    }
+
+    /// What is remembered of a model; its file is not looked at.
+    ///
+    /// # Errors
+    /// A path cannot be made absolute.
+    pub fn record(&self, spec: &ModelSpec) -> Result<Option<Record>> {
+        Ok(Record::read(&self.records(), &key(spec)?))
     }
 
     /// Deletes the store's own file under the lock of its pull. The lock's file stays: one who waits has it open.

@@ -169,7 +169,10 @@ mod with_llama {
         assert!(prompts.len() == REQUESTS.len() && steps.len() > 100, "{} and {}", prompts.len(), steps.len());
         let mean = steps.iter().sum::<f64>() / steps.len() as f64;
         let worst = prompts.iter().copied().fold(0.0, f64::max);
-        println!("divergence: prompts up to {worst:.1e}, {} steps {mean:.1e} on average; {differences:?}", steps.len());
+        eprintln!(
+            "divergence: prompts up to {worst:.1e}, {} steps {mean:.1e} on average; {differences:?}",
+            steps.len()
+        );
         assert!(prompts.iter().all(|divergence| *divergence <= 1e-2), "{prompts:?}");
         assert!(mean <= 1e-2, "{steps:?}");
         assert!(differences.iter().all(|lead| *lead < NOISE), "{differences:?}");
