@@ -364,7 +364,8 @@ fn server_that_is_not_there_is_named() {
     let line = fails(&env(&format!("http://127.0.0.1:{port}/v1")), 1);
     assert!(line.starts_with(&format!("could not reach 127.0.0.1:{port}: Connection refused")), "{line}");
     let line = fails(&env("https://nosuchhost.invalid/v1"), 1);
-    assert!(line.starts_with("could not reach nosuchhost.invalid: failed to lookup address"), "{line}");
+    // "failed to lookup address information", or a resolver that says nothing in time.
+    assert!(line.starts_with("could not reach nosuchhost.invalid: "), "{line}");
 }
 
 #[test]
