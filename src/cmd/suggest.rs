@@ -22,6 +22,7 @@ use crate::{
         store::{Source, Store},
     },
     pipeline,
+    platform::Platform,
     request::{MAX_REQUEST_BYTES, Request, Shell, Suggestion, Timing},
     safety::Risk,
 };
@@ -91,6 +92,10 @@ struct Opened {
 /// Opens the configured engine; `missing` says what to do where it needs a model file that is not here.
 fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Opened> {
     let engine = config.engine().map(|engine| engine.value);
+    if let Some(name) = &engine {
+        // Before anybody is told to fetch a model for an engine that is not there.
+        engine::choose(Some(name), &Platform::detect())?;
+    }
     if engine.as_deref() == Some(engine::REMOTE) { open_remote(config) } else { open_local(config, engine, missing) }
 }
 
