@@ -70,7 +70,7 @@ pub struct EngineArgs {
     /// Model to use: a catalogue name, owner/repo:file.gguf, or a path [env: CMDAI_MODEL]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// Engine to use [env: CMDAI_ENGINE]
+    /// Engine to use: mlx, llama, or remote for a server of your choice [env: CMDAI_ENGINE]
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<String>,
     /// Threads to compute with (default: the cores that are idle now) [env: CMDAI_THREADS]

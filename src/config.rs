@@ -1,6 +1,8 @@
 //! Settings, and where each came from: a flag beats the environment, which beats `config.toml`, which beats the
 //! default. The only reader of the environment and of the home directory; everything else gets values.
 
+mod remote;
+
 use std::{
     env,
     path::{Path, PathBuf},
@@ -33,9 +35,10 @@ struct File {
     model: Option<String>,
     engine: Option<String>,
     threads: Option<usize>,
+    remote: remote::Table,
 }
 
-const KNOWN_KEYS: [&str; 3] = ["model", "engine", "threads"];
+const KNOWN_KEYS: [&str; 4] = ["model", "engine", "threads", "remote"];
 
 /// Everything that can be set, resolved once per process.
 #[derive(Debug)]
@@ -61,11 +64,10 @@ impl Config {
             Err(cause) => return Err(unreadable(&path, &cause)),
         };
         let table: toml::Table = parse(&path, &text)?;
-        let warnings = table
-            .keys()
-            .filter(|key| !KNOWN_KEYS.contains(&key.as_str()))
-            .map(|key| format!("{}: unknown key {key:?}; known: {}", path.display(), KNOWN_KEYS.join(", ")))
-            .collect();
+        let mut warnings = unknown_keys(&path, "", &table, &KNOWN_KEYS);
+        if let Some(table) = table.get("remote").and_then(toml::Value::as_table) {
+            warnings.extend(unknown_keys(&path, "remote.", table, &remote::KNOWN_KEYS));
+        }
         Ok(Self { flags: flags.clone(), file: parse(&path, &text)?, path: Some(path), warnings })
     }
 
@@ -155,6 +157,12 @@ fn read(path: &Path) -> std::io::Result<String> {
         true => std::fs::read_to_string(path),
         false => Err(std::io::Error::other("it is not a regular file")),
     }
+}
+
+/// A warning for each key of `table` that is none of `known`. Values stay unsaid: one may be a secret gone astray.
+fn unknown_keys(path: &Path, inside: &str, table: &toml::Table, known: &[&str]) -> Vec<String> {
+    let unknown = table.keys().filter(|key| !known.contains(&key.as_str())).map(|key| format!("{inside}{key}"));
+    unknown.map(|key| format!("{}: unknown key {key:?}; known: {}", path.display(), known.join(", "))).collect()
 }
 
 fn default<T>(value: T) -> Setting<T> {

@@ -83,3 +83,12 @@ impl<T, E: Display> Context<T> for Result<T, E> {
         self.map_err(|cause| Error::new(format!("{}: {cause}", what().into())))
     }
 }
+
+/// What the innermost of the causes below `error` says: the layers above it repeat or veil it.
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

@@ -80,7 +80,7 @@ fn one(
     timing.decode_ms += usage.decode_ms;
     timing.decoded_tokens += usage.decoded_tokens;
     timing.prompt_tokens = usage.prompt_tokens;
-    let command = parse::command(&text, usage.decoded_tokens < params.max_tokens)?;
+    let command = parse::command(&text, !usage.cut)?;
     safety::printable(&command).map_err(Error::Unprintable)?;
     let assessment = safety::assess(&command, request.context.shell);
     // The model was about to go on: `case "$1" in` is no command of its own.

@@ -63,7 +63,7 @@ pub struct Timing {
     pub prefill_ms: f64,
     /// Writing the answer, all alternatives together.
     pub decode_ms: f64,
-    /// Tokens in the prompt.
+    /// Tokens in the prompt; 0 where a server does not tell.
     pub prompt_tokens: usize,
     /// Tokens decoded.
     pub decoded_tokens: usize,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::{
     cli::EngineArgs,
     config::Config,
-    engine,
+    engine::{self, remote},
     error::{Error, Result},
     model::{ModelSpec, store::Store},
     platform::{self, Platform},
@@ -81,8 +81,13 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
     }
     let asked = config.engine();
     let choice = engine::choose(asked.as_ref().map(|setting| setting.value.as_str()), platform);
+    let remote = choice.as_ref().is_ok_and(|choice| choice.name == engine::REMOTE);
     let origin = asked.map_or(String::new(), |setting| format!(" by {}", setting.origin));
     report.check("engine", choice.map(|choice| format!("{}: {}{origin}", choice.name, choice.why)));
+    report.check("words", if remote { destination(config) } else { Ok("stay on this machine".into()) });
+    if remote {
+        return;
+    }
     let threads = config.threads().map(|threads| match threads {
         Some(threads) => format!("{}, set by {}", threads.value, threads.origin),
         None => format!("the idle ones of {} cores, counted at each token", platform.cores),
@@ -92,6 +97,15 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
     report.line("model", &format!("{}, set by {}", model.value, model.origin));
     report.check("file", file(config, &model.value));
     report.check("store", store(config));
+}
+
+/// Where the engine `remote` sends what is typed; nothing is sent to find out.
+fn destination(config: &Config) -> Result<String> {
+    let remote::Settings { server, model, .. } = config.remote()?;
+    let way = if server.is_here() { "go to a server on this machine" } else { "LEAVE this machine" };
+    let model = model.map_or_else(|| "the server's own model".into(), |model| format!("model {model}"));
+    let key = config.remote_key()?.map_or_else(|| "no key".into(), |key| format!("key from {}", key.origin));
+    Ok(format!("{way}: {server}, {model}, {key}"))
 }
 
 /// Where the model's file is.

@@ -15,13 +15,14 @@ use crate::{
     cli::{EngineArgs, SuggestArgs},
     config::{self, Config},
     context::Context,
-    engine::{self, Engine},
+    engine::{self, Engine, remote},
     error::{Error, Result},
     model::{
         ModelSpec,
         store::{Source, Store},
     },
     pipeline,
+    platform::Platform,
     request::{MAX_REQUEST_BYTES, Request, Shell, Suggestion, Timing},
     safety::Risk,
 };
@@ -54,7 +55,10 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
         }
     }
     if args.explain {
-        note(&timing_line(&timing));
+        note(&match engine.server {
+            Some(server) => remote_line(&timing, &server),
+            None => timing_line(&timing),
+        });
     }
     super::print(&suggestions.iter().map(|suggestion| format!("{}\n", suggestion.command)).collect::<String>())
 }
@@ -81,10 +85,33 @@ pub fn answer(words: String, shell: Shell) -> Result<Answer> {
 struct Opened {
     model: Box<dyn Engine>,
     load_ms: f64,
+    /// Where the words go, if they leave the process.
+    server: Option<String>,
 }
 
-/// Opens the configured engine on the configured model; `missing` says what to do where the file is not here.
+/// Opens the configured engine; `missing` says what to do where it needs a model file that is not here.
 fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Opened> {
+    let engine = config.engine().map(|engine| engine.value);
+    if let Some(name) = &engine {
+        // Before anybody is told to fetch a model for an engine that is not there.
+        engine::choose(Some(name), &Platform::detect())?;
+    }
+    if engine.as_deref() == Some(engine::REMOTE) { open_remote(config) } else { open_local(config, engine, missing) }
+}
+
+fn open_remote(config: &Config) -> Result<Opened> {
+    let start = Instant::now();
+    let settings = config.remote()?;
+    let server = Some(settings.server.to_string());
+    let model = Box::new(remote::Remote::open(settings, remote::Patience::default())?);
+    Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3, server })
+}
+
+fn open_local(
+    config: &Config,
+    engine: Option<String>,
+    missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>,
+) -> Result<Opened> {
     let store = Store::new(config.store()?);
     let spec = ModelSpec::parse(&config.model().value)?;
     let model = match store.locate(&spec)? {
@@ -94,14 +121,11 @@ fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Res
             store.locate(&spec)?.ok_or_else(|| Store::absent(&spec))?
         }
     };
-    let settings = engine::Settings {
-        engine: config.engine().map(|engine| engine.value),
-        threads: config.threads()?.map(|threads| threads.value),
-        cache: config.cache(),
-    };
+    let settings =
+        engine::Settings { engine, threads: config.threads()?.map(|threads| threads.value), cache: config.cache() };
     let start = Instant::now();
     let model = engine::open(&model, &settings)?;
-    Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3 })
+    Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3, server: None })
 }
 
 /// Something that moves on a terminal's stderr while the model computes; nothing elsewhere.
@@ -190,6 +214,12 @@ fn timing_line(timing: &Timing) -> String {
     format!(
         "  load {load_ms:.0} ms, prefill {prompt_tokens} tokens {prefill_ms:.0} ms, decode {decoded_tokens} tokens {decode_ms:.0} ms"
     )
+}
+
+/// What is known of a server's time; how it divides it is its own matter.
+fn remote_line(timing: &Timing, server: &str) -> String {
+    let Timing { prefill_ms, decode_ms, .. } = timing;
+    format!("  your words went to {server}: first text after {prefill_ms:.0} ms, the rest in {decode_ms:.0} ms")
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ impl<M: Model> LocalEngine<M> {
         let start = Instant::now();
         let decoded_tokens = self.decode(first, params, &mut sampler, on_text)?;
         let decode_ms = start.elapsed().as_secs_f64() * 1e3;
-        Ok(Usage { prompt_tokens: prompt.len(), decoded_tokens, prefill_ms, decode_ms })
+        let cut = decoded_tokens == params.max_tokens;
+        Ok(Usage { prompt_tokens: prompt.len(), decoded_tokens, cut, prefill_ms, decode_ms })
     }
 
     fn decode(

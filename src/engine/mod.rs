@@ -1,5 +1,6 @@
 //! Engines turn a prompt into text. The decode loop, the sampler and the stop rules are written once, in
-//! [`generate`], over the small trait [`Model`] that each local runtime implements.
+//! [`generate`], over the small trait [`Model`] that each local runtime implements. [`remote`] asks a server, and only
+//! where it was asked for by name.
 
 use std::{
     ops::ControlFlow,
@@ -17,6 +18,7 @@ pub mod generate;
 pub mod llama;
 #[cfg(mlx)]
 pub mod mlx;
+pub mod remote;
 pub mod sampler;
 pub mod threads;
 
@@ -53,8 +55,12 @@ pub struct GenerateParams {
 /// What an engine reports of one generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
+    /// 0 where a server does not tell.
     pub prompt_tokens: usize,
+    /// Of a server that does not tell: the pieces of text it sent, which are about that many.
     pub decoded_tokens: usize,
+    /// The text ends because of [`GenerateParams::max_tokens`].
+    pub cut: bool,
     pub prefill_ms: f64,
     pub decode_ms: f64,
 }
@@ -108,7 +114,14 @@ pub trait Model {
     fn restore(&mut self, state: &[u8]) -> Result<()>;
 }
 
-/// The engines compiled into this program, best first. MLX on a CPU is for tests: llama.cpp is many times as fast.
+/// The engine that sends the prompt to a server: never chosen, only asked for.
+pub const REMOTE: &str = "remote";
+
+/// Every engine there is; which of them are here is another matter.
+const NAMES: [&str; 3] = ["mlx", "llama.cpp", REMOTE];
+
+/// The engines compiled into this program that compute on this machine, best first. MLX on a CPU is for tests:
+/// llama.cpp is many times as fast.
 pub const BUILT_IN: &[&str] = &[
     #[cfg(all(mlx, not(feature = "mlx-linux")))]
     "mlx",
@@ -139,12 +152,11 @@ pub struct Choice {
     pub why: String,
 }
 
-/// Chooses among the engines built in: the one asked for by name, else the best for the machine.
+/// Chooses an engine: the one asked for by name (`llama` is short for `llama.cpp`), else the best for the machine.
 ///
 /// # Errors
-/// The one asked for is not built in, or none is.
+/// The one asked for is unknown or not built in, or none is built in and none was asked for.
 pub fn choose(requested: Option<&str>, platform: &Platform) -> Result<Choice> {
-    let names = || if BUILT_IN.is_empty() { "none".to_owned() } else { BUILT_IN.join(", ") };
     let Some(wanted) = requested else {
         let name = BUILT_IN.first().ok_or_else(|| Error::new("no engine is built in").hint("run ./install.sh"))?;
         return Ok(Choice {
@@ -152,10 +164,13 @@ pub fn choose(requested: Option<&str>, platform: &Platform) -> Result<Choice> {
             why: format!("the best of the engines built in for {} {}", platform.os, platform.arch),
         });
     };
-    match BUILT_IN.iter().find(|name| **name == wanted || name.split('.').next() == Some(wanted)) {
+    let here: Vec<&'static str> = BUILT_IN.iter().copied().chain([REMOTE]).collect();
+    let is_it = |name: &&str| *name == wanted || name.split('.').next() == Some(wanted);
+    match here.iter().copied().find(is_it) {
         Some(name) => Ok(Choice { name, why: "asked for".into() }),
         None => {
-            Err(Error::usage(format!("engine {wanted:?} is not built in")).hint(format!("choose one of: {}", names())))
+            let why = if NAMES.iter().any(is_it) { "is not built in" } else { "is unknown" };
+            Err(Error::usage(format!("engine {wanted:?} {why}")).hint(format!("choose one of: {}", here.join(", "))))
         }
     }
 }
@@ -221,9 +236,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn engine_that_is_not_built_in_is_refused_by_name() {
-        let error = choose(Some("cuda"), &Platform::detect()).expect_err("no such engine");
-        assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("cuda"));
+    fn engine_that_is_unknown_or_not_built_in_is_refused_by_name() {
+        let absent = NAMES.into_iter().filter(|name| !BUILT_IN.contains(name) && *name != REMOTE);
+        for (name, why) in absent.map(|name| (name, "is not built in")).chain([("cuda", "is unknown")]) {
+            let error = choose(Some(name), &Platform::detect()).expect_err(name);
+            assert_eq!((error.exit_code(), error.to_string()), (2, format!("engine {name:?} {why}")));
+            assert!(error.next_step().unwrap().ends_with("remote"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn remote_engine_is_there_in_every_build_and_never_chosen_by_itself() {
+        assert_eq!(choose(Some("remote"), &Platform::detect()).unwrap().name, REMOTE);
+        assert!(!BUILT_IN.contains(&REMOTE));
+        assert!(choose(None, &Platform::detect()).is_ok_and(|choice| choice.name != REMOTE) || BUILT_IN.is_empty());
+    }
+
+    #[test]
+    fn short_and_long_name_mean_the_same_engine() {
+        for name in BUILT_IN {
+            let short = name.split('.').next();
+            assert_eq!(choose(short, &Platform::detect()).unwrap().name, *name);
+        }
     }
 }

@@ -106,6 +106,18 @@ fn usage_errors_exit_with_2_and_say_how_to_go_on() {
 }
 
 #[test]
+fn unknown_engine_is_refused_with_the_choices_before_a_model_is_asked_for() {
+    let env = TestEnv::without_model();
+    for args in [&["--engine", "cuda", "list files"][..], &["doctor", "--engine", "cuda"]] {
+        let outcome = env.run(args);
+        let said = outcome.stdout + &outcome.stderr;
+        assert!(said.contains("engine \"cuda\" is unknown") && said.contains("choose one of: "), "{args:?}: {said}");
+        assert!(outcome.code != 0 && (args[0] == "doctor" || !said.contains("model")), "{args:?}: {said}");
+    }
+    assert_eq!(env.run(&["--engine", "cuda", "list files"]).code, 2);
+}
+
+#[test]
 fn unknown_login_shell_is_named_and_a_flag_helps() {
     let mut env = TestEnv::without_model();
     env.set("SHELL", "/usr/bin/tcsh");

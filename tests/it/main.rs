@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
 mod allocation;
+mod chat;
 mod cli;
 #[cfg(feature = "llama")]
 mod engine;
@@ -23,6 +24,7 @@ mod pty_real;
 mod pty_zsh;
 mod pull;
 mod reference;
+mod remote;
 mod safety;
 mod store;
 mod support;

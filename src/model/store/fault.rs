@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Patience, progress::Progress};
-use crate::error::Error;
+use crate::error::{self, Error};
 
 /// A try that brought at least this much does not count against the limit.
 const CREDIT: u64 = 1 << 20;
@@ -70,12 +70,7 @@ impl Fault {
 
 /// The cause below reqwest's layers, without the URL: a redirected one may carry a signature.
 fn innermost(cause: reqwest::Error) -> String {
-    let cause = cause.without_url();
-    let mut deepest: &dyn std::error::Error = &cause;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+    error::innermost(&cause.without_url())
 }
 
 /// How often, and after what pause, a passing fault is tried again.
