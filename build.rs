@@ -34,7 +34,8 @@ fn main() {
 }
 
 /// Sets `cfg(mlx)` where the MLX engine is part of the program, and tells the program where a prebuilt library lies
-/// (`DEP_MLX_LIB` comes from the settings that src/engine/mlx/link/link writes).
+/// (`DEP_MLX_LIB` comes from the settings that src/engine/mlx/link/link writes): where install.sh puts a copy, and only
+/// then where it was linked, which is a directory that may be cleared.
 fn link_mlx() {
     println!("cargo:rustc-check-cfg=cfg(mlx)");
     println!("cargo:rerun-if-env-changed=DEP_MLX_LIB");
@@ -45,6 +46,10 @@ fn link_mlx() {
         println!("cargo:rustc-cfg=mlx");
     }
     if let Ok(folder) = std::env::var("DEP_MLX_LIB") {
+        println!("cargo:rustc-env=CMDAI_MLX_LIB={folder}");
+        if apple {
+            println!("cargo:rustc-link-arg=-Wl,-rpath,@executable_path/../lib/cmdai");
+        }
         println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
     }
 }

@@ -8,6 +8,8 @@ END_MARK='# <<< cmdai <<<'
 NOTE_MADE='# This file was made for these lines.'
 NOTE_NO_NEWLINE='# The line before this block had no newline at its end.'
 RUST_MINIMUM=1.88
+# MLX's own; llama.cpp takes older ones.
+MLX_CMAKE_MINIMUM=3.25
 
 usage() {
     cat <<'HELP'
@@ -28,6 +30,7 @@ Options:
 
 Environment:
   CMDAI_BUILD_DIR   Where to build (default: $XDG_CACHE_HOME/cmdai/build or ~/.cache/cmdai/build)
+  CMDAI_MLX         How MLX gets in on Apple Silicon: source, prebuilt or none (default: the first that works)
 HELP
 }
 
@@ -37,7 +40,7 @@ main() {
     find_source
     find_platform
     case $action in
-    build-env) build_env ;;
+    build-env) build_env && mlx_setting ;;
     build-dir) find_home && build_dir ;;
     uninstall) find_home && uninstall ;;
     install) find_home && install ;;
@@ -49,6 +52,7 @@ install() {
     require_tools
     make_directory "$state_dir"
     build
+    put_libraries
     put_program
     [ "$with_model" = no ] || pull_model
     set_up_shells
@@ -141,6 +145,7 @@ find_home() {
 '*) fail 'a path with a line break in it is not supported' ;; esac
     bin_dir=${prefix%/}/bin
     program=$bin_dir/cmdai
+    library_dir=${prefix%/}/lib/cmdai
     state_dir=${XDG_STATE_HOME:-$HOME/.local/state}/cmdai
     record=$state_dir/installed
     case $system in
@@ -300,10 +305,13 @@ lacks() {
     missing_packages="$missing_packages $2"
 }
 
-rust_is_new_enough() {
-    cargo --version 2>/dev/null | awk -v minimum="$RUST_MINIMUM" '
-        { split($2, have, "."); split(minimum, want, ".") }
-        END { exit !(have[1] > want[1] || have[1] == want[1] && have[2] + 0 >= want[2] + 0) }'
+rust_is_new_enough() { at_least "$RUST_MINIMUM" "$(cargo --version 2>/dev/null | awk '{ print $2 }')"; }
+
+# at_least MINIMUM VERSION
+at_least() {
+    awk -v minimum="$1" -v version="$2" 'BEGIN {
+        split(version, have, "."); split(minimum, want, ".")
+        exit !(have[1] > want[1] || have[1] == want[1] && have[2] + 0 >= want[2] + 0) }'
 }
 
 package_manager() {
@@ -378,30 +386,122 @@ build() {
     make_directory "$(dirname -- "$target_dir")"
     eval "$settings"
     unset CARGO_BUILD_TARGET
-    (cd -- "$source_dir" && CARGO_TARGET_DIR=$target_dir cargo build --release --locked >&2) ||
-        fail 'could not build cmdai; the lines above say why'
+    case $system-$machine in
+    Darwin-arm64) build_for_apple_silicon ;;
+    *) cargo_build ;;
+    esac || fail 'could not build cmdai; the lines above say why'
     remember build "$target_dir"
-    "$target_dir/release/cmdai" --version >/dev/null || fail "the program just built does not start: $target_dir/release/cmdai"
+    program_starts || fail "the program just built does not start: $target_dir/release/cmdai"
 }
 
+cargo_build() {
+    (cd -- "$source_dir" && CARGO_TARGET_DIR=$target_dir cargo build --release --locked "$@" >&2)
+}
+
+program_starts() { "$target_dir/release/cmdai" --version >/dev/null; }
+
 put_program() {
-    ! cmp -s "$target_dir/release/cmdai" "$program" || return 0
     [ ! -d "$program" ] || fail "could not install to $program: it is a directory"
-    make_directory "$bin_dir"
-    if [ -e "$program" ] && ! is_remembered program "$program"; then
-        say "Keeping the cmdai that was at $program in $(backup_of "$program")"
-        back_up "$program"
+    put program "$target_dir/release/cmdai" "$program" 755
+}
+
+# put KIND SOURCE FILE MODE: FILE is the old one or the new one at any moment, and one that is not ours is kept.
+put() {
+    ! cmp -s "$2" "$3" || return 0
+    make_directory "$(dirname -- "$3")"
+    if [ -e "$3" ] && ! is_remembered "$1" "$3"; then
+        say "Keeping the $(basename -- "$3") that was at $3 in $(backup_of "$3")"
+        back_up "$3"
     fi
-    partial=$bin_dir/.cmdai.$$
-    { cp -- "$target_dir/release/cmdai" "$partial" && chmod 755 "$partial" && mv -f -- "$partial" "$program"; } ||
-        fail "could not write $program; choose another place with --prefix DIR"
-    remember program "$program"
-    say "Installed $program"
+    partial=$(dirname -- "$3")/.cmdai.$$
+    { cp -- "$2" "$partial" && chmod "$4" "$partial" && mv -f -- "$partial" "$3"; } ||
+        fail "could not write $3; choose another place with --prefix DIR"
+    remember "$1" "$3"
+    say "Installed $3"
 }
 
 pull_model() {
     [ -n "${CMDAI_MODELS_DIR:-}" ] || make_directory "$data_dir/models"
     "$program" model pull >&2 || problem "could not fetch the model; try again with: $(quote "$program") model pull"
+}
+
+# --- MLX, the engine on Apple Silicon: compiled with the program, or MLX's own library from PyPI, or left out
+
+build_for_apple_silicon() {
+    case ${CMDAI_MLX:-} in
+    '') build_with_source || build_with_prebuilt || build_with_none ;;
+    source | prebuilt | none) "build_with_$CMDAI_MLX" ;;
+    *) warn "CMDAI_MLX is $CMDAI_MLX; it can be source, prebuilt or none" && return 1 ;;
+    esac
+}
+
+build_with_source() {
+    no_mlx=$(cannot_compile_mlx) && say "MLX cannot be compiled here: $no_mlx" && return 1
+    mlx_dir=$target_dir/mlx
+    (export MLX_RS_METAL_PATH="$mlx_dir" && cargo_build) && program_starts && [ -e "$mlx_dir/mlx.metallib" ] && return 0
+    no_mlx='it could not be compiled'
+    say 'Could not build with MLX compiled from source; the lines above say why.'
+    return 1
+}
+
+# Apple's command line tools have no Metal compiler, and `xcrun --find` finds one that does not run.
+cannot_compile_mlx() {
+    if ! xcrun metal --version >/dev/null 2>&1; then
+        echo 'there is no Metal compiler (Xcode has it; Xcode 26 after: xcodebuild -downloadComponent MetalToolchain)'
+    elif ! at_least "$MLX_CMAKE_MINIMUM" "$(cmake --version 2>/dev/null | awk '{ print $3; exit }')"; then
+        echo "it needs cmake $MLX_CMAKE_MINIMUM or newer (brew upgrade cmake)"
+    else
+        return 1
+    fi
+}
+
+build_with_prebuilt() {
+    say "Linking MLX's prebuilt library from PyPI."
+    link_dir=$(dirname -- "$target_dir")/mlx
+    make_cache "$link_dir"
+    mlx_dir=$link_dir/wheel/mlx/lib
+    "$source_dir/src/engine/mlx/link/link" "$link_dir" >&2 &&
+        cargo_build --config "$link_dir/config.toml" && program_starts && return 0
+    say "Could not build with MLX's prebuilt library; the lines above say why. It needs python3 with pip, and PyPI."
+    no_mlx="${no_mlx:+$no_mlx and }its prebuilt library could not be linked (it needs python3 with pip, and PyPI)"
+    return 1
+}
+
+build_with_none() {
+    say 'Building without MLX: llama.cpp will use the GPU. Mend what is said above and run install.sh again to have MLX.'
+    mlx_dir=''
+    (export CMDAI_NO_MLX="${no_mlx:-CMDAI_MLX was none}" && without_mlx && cargo_build)
+}
+
+without_mlx() { export RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }--cfg without_mlx"; }
+
+# For --build-env: with it plain cargo works on a Mac that cannot compile MLX.
+mlx_setting() {
+    case $system-$machine-${CMDAI_MLX:-} in
+    Darwin-arm64-) cannot_compile_mlx >/dev/null || return 0 ;;
+    Darwin-arm64-prebuilt | Darwin-arm64-none) ;;
+    *) return 0 ;;
+    esac
+    (without_mlx && printf 'export RUSTFLAGS=%s\n' "$(quote "$RUSTFLAGS")")
+}
+
+# A directory that --uninstall may delete, by the mark that cargo sets in its own too.
+make_cache() {
+    remember build "$1"
+    [ ! -d "$1" ] || return 0
+    { mkdir -- "$1" && echo 'Signature: 8a477f597d28d172789f06886806bc55' >"$1/CACHEDIR.TAG"; } || fail "could not make $1"
+}
+
+# What the program loads when it runs; what an earlier build put there and this one does not load goes.
+# On macOS 26 libmlx loads libjaccl.
+put_libraries() {
+    for name in libmlx.dylib libjaccl.dylib mlx.metallib; do
+        if [ -n "${mlx_dir:-}" ] && [ -e "$mlx_dir/$name" ]; then
+            put library "$mlx_dir/$name" "$library_dir/$name" 644
+        elif is_remembered library "$library_dir/$name"; then
+            rm -f -- "$library_dir/$name"
+        fi
+    done
 }
 
 # --- the record: what was made, one `KIND PATH` a line, so that uninstalling needs no guesses
@@ -642,7 +742,7 @@ drop_backup() {
 }
 
 remove_program() {
-    remembered program >"$work/programs"
+    { remembered program; remembered library; } >"$work/programs"
     while IFS= read -r file; do
         rm -f -- "$file" || problem "could not delete $file"
         saved=$(backup_of "$file")

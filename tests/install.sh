@@ -19,17 +19,20 @@ stand_in() {
 
 make_stand_ins() {
     tools=$scratch/tools
-    for tool in cc c++ make cmake; do
+    for tool in cc c++ make; do
         stand_in "$tools" "$tool" <<<'#!/bin/sh'
     done
+    stand_in "$tools" cmake <<<$'#!/bin/sh\necho "cmake version ${FAKE_CMAKE_VERSION:-3.31.6}"'
     stand_in "$tools" cargo <<'SH'
 #!/bin/sh
 [ "$1" != --version ] || { echo "${FAKE_CARGO_VERSION:-cargo 1.95.0 (f2d3ce0bd 2026-03-21)}"; exit; }
-echo "cargo $* in $PWD, AVX2 ${GGML_AVX2-unset}, key ${CMDAI_BUILD_KEY-unset}" >>"$HOME/../cargo.log"
-[ -z "${FAKE_CARGO_FAILS:-}" ] || exit 101
+echo "cargo $* in $PWD, AVX2 ${GGML_AVX2-unset}, key ${CMDAI_BUILD_KEY-unset}" \
+    "flags ${RUSTFLAGS-unset}, kernels ${MLX_RS_METAL_PATH-unset}, without: ${CMDAI_NO_MLX-}" >>"$HOME/../cargo.log"
+case "${RUSTFLAGS-} $*" in *${FAKE_CARGO_FAILS:-nothing}*) exit 101 ;; esac
 [ -d "$CARGO_TARGET_DIR" ] || { mkdir -p "$CARGO_TARGET_DIR/release" && : >"$CARGO_TARGET_DIR/CACHEDIR.TAG"; }
 { cat "$(dirname "$0")/fake-cmdai" && echo "# ${FAKE_VERSION-}"; } >"$CARGO_TARGET_DIR/release/cmdai"
 chmod 755 "$CARGO_TARGET_DIR/release/cmdai"
+[ -z "${MLX_RS_METAL_PATH-}" ] || { mkdir -p "$MLX_RS_METAL_PATH" && echo compiled >"$MLX_RS_METAL_PATH/mlx.metallib"; }
 SH
     stand_in "$tools" fake-cmdai <<'SH'
 #!/bin/sh
@@ -113,7 +116,7 @@ cargo_gets_the_settings_of_build_env() {
     local key=${output##*CMDAI_BUILD_KEY=}
     install --yes
     local wanted="cargo build --release --locked in $root, AVX2 "
-    grep -q "^$wanted\(ON\|OFF\|unset\), key $key$" "$case_dir/cargo.log" || fails "cargo.log: $(<"$case_dir/cargo.log")"
+    grep -q "^$wanted\(ON\|OFF\|unset\), key $key " "$case_dir/cargo.log" || fails "cargo.log: $(<"$case_dir/cargo.log")"
     expect_file "$home/.cache/cmdai/build/$key/release/cmdai"
 }
 
@@ -408,9 +411,7 @@ SH
 }
 
 on_a_mac_the_login_file_that_bash_reads_gets_the_block() {
-    stand_in "$case_dir/bin" xcode-select <<<'#!/bin/sh'
-    path=$case_dir/bin:$tools:$scratch/linux:$PATH
-    settings=(FAKE_SYSTEM=Darwin FAKE_MACHINE=arm64)
+    on_a_mac
     echo a=1 >"$home/.profile"
     local before
     before=$(tree "$home")
@@ -421,6 +422,143 @@ on_a_mac_the_login_file_that_bash_reads_gets_the_block() {
     expect_same '' "$(env -i HOME="$home" dash -ic '. ~/.profile' 2>/dev/null)" '.profile read by sh'
     install --uninstall --yes
     expect_same "$before" "$(tree "$home")" 'the home tree differs'
+}
+
+# Apple Silicon with Apple's tools, where `xcrun metal` ends as FAKE_METAL says, and the wheel's files are short.
+on_a_mac() {
+    stand_in "$case_dir/bin" xcode-select <<<'#!/bin/sh'
+    stand_in "$case_dir/bin" xcrun <<'SH'
+#!/bin/sh
+[ "$*" != '--find metal' ] || exit 0
+[ "${FAKE_METAL-}" = works ] && exit
+echo 'xcrun: error: unable to find utility "metal", not a developer tool or in PATH' >&2
+exit 72
+SH
+    stand_in "$case_dir/source/src/engine/mlx/link" link <<'SH'
+#!/bin/sh
+[ -z "${FAKE_LINK_FAILS-}" ] || exit 1
+mkdir -p "$1/wheel/mlx/lib" && : >"$1/config.toml"
+for file in ${FAKE_WHEEL-libmlx.dylib libjaccl.dylib mlx.metallib}; do echo prebuilt >"$1/wheel/mlx/lib/$file"; done
+SH
+    cp "$root/install.sh" "$root/Cargo.toml" "$case_dir/source"
+    script=$case_dir/source/install.sh
+    path=$case_dir/bin:$tools:$scratch/linux:$PATH
+    settings=(FAKE_SYSTEM=Darwin FAKE_MACHINE=arm64 "$@")
+}
+
+a_mac_with_the_metal_compiler_compiles_mlx() {
+    on_a_mac FAKE_METAL=works
+    local before
+    before=$(tree "$home")
+    install --yes --no-model
+    expect_status 0
+    expect_no_output PyPI
+    expect_same "$(ls "$home/.local/lib/cmdai")" mlx.metallib 'what the program loads'
+    expect_same compiled "$(cat "$home/.local/lib/cmdai/mlx.metallib")" kernels
+    expect_same source "$(ways)" 'the ways tried'
+    install --uninstall --yes
+    expect_same "$before" "$(tree "$home")" 'the home tree differs'
+}
+
+a_mac_without_the_metal_compiler_links_the_prebuilt_library() {
+    on_a_mac
+    local before installed=$home/.local/lib/cmdai
+    before=$(tree "$home")
+    install --yes --no-model
+    expect_status 0
+    expect_output 'there is no Metal compiler'
+    grep -q "^cargo build --release --locked --config $home/.cache/cmdai/build/mlx/config.toml " "$case_dir/cargo.log" ||
+        fails "cargo.log: $(<"$case_dir/cargo.log")"
+    expect_same $'libjaccl.dylib\nlibmlx.dylib\nmlx.metallib' "$(ls -A "$installed")" 'what the program loads'
+    install --uninstall --yes
+    expect_status 0
+    expect_same "$before" "$(tree "$home")" 'the home tree differs'
+}
+
+# Written over in place, a signed library that a program has loaded kills it.
+a_library_in_use_is_replaced_and_not_written_over() {
+    on_a_mac
+    install --yes --no-model
+    echo old >"$home/.local/lib/cmdai/libmlx.dylib"
+    exec 3<"$home/.local/lib/cmdai/libmlx.dylib"
+    install --yes --no-model
+    expect_same old "$(cat <&3)" 'the library in use'
+    expect_same prebuilt "$(cat "$home/.local/lib/cmdai/libmlx.dylib")" 'the library installed'
+}
+
+a_library_that_is_no_longer_loaded_goes() {
+    on_a_mac
+    install --yes --no-model
+    settings+=(FAKE_METAL=works)
+    install --yes --no-model
+    expect_same mlx.metallib "$(ls "$home/.local/lib/cmdai")" 'after compiling MLX'
+    settings+=(CMDAI_MLX=none)
+    install --yes --no-model
+    expect_same '' "$(ls "$home/.local/lib/cmdai")" 'after leaving MLX out'
+}
+
+an_old_cmake_cannot_compile_mlx() {
+    on_a_mac FAKE_METAL=works FAKE_CMAKE_VERSION=3.24.4
+    install --yes --no-model
+    expect_status 0
+    expect_output 'it needs cmake 3.25 or newer'
+    expect_file "$home/.local/lib/cmdai/libmlx.dylib"
+    settings+=(FAKE_CMAKE_VERSION=4.0.1)
+    install --yes --no-model
+    expect_no_file "$home/.local/lib/cmdai/libmlx.dylib"
+}
+
+without_python_a_mac_gets_llama_cpp() {
+    on_a_mac
+    cp "$root/src/engine/mlx/link/link" "$case_dir/source/src/engine/mlx/link"
+    stand_in "$case_dir/bin" python3 <<<$'#!/bin/sh\necho "No module named pip" >&2; exit 1'
+    settings+=(RUSTFLAGS=-Cdebuginfo=0)
+    local before
+    before=$(tree "$home")
+    install --yes --no-model
+    expect_status 0
+    expect_output 'there is no Metal compiler'
+    expect_output 'No module named pip'
+    expect_output 'llama.cpp will use the GPU'
+    grep -q 'flags -Cdebuginfo=0 --cfg without_mlx,.* without: there is no Metal compiler.* and its prebuilt library ' \
+        "$case_dir/cargo.log" || fails "cargo.log: $(<"$case_dir/cargo.log")"
+    expect_no_file "$home/.local/lib"
+    install --uninstall --yes
+    expect_same "$before" "$(tree "$home")" 'the home tree differs'
+}
+
+a_way_to_mlx_that_fails_leads_to_the_next() {
+    on_a_mac FAKE_METAL=works FAKE_CARGO_FAILS=--locked
+    install --yes --no-model
+    expect_status 1
+    expect_same 'source prebuilt none' "$(ways)" 'the ways tried'
+    on_a_mac FAKE_METAL=works FAKE_CARGO_FAILS=--config FAKE_LINK_FAILS=1 CMDAI_MLX=prebuilt
+    install --yes --no-model
+    expect_status 1
+    expect_same '' "$(ways)" 'the ways tried after the one that was asked for'
+    settings+=(CMDAI_MLX=magic)
+    install --yes --no-model
+    expect_status 1
+    expect_output 'it can be source, prebuilt or none'
+}
+
+# How MLX was to get in, in each call of cargo since the last call of this.
+ways() {
+    awk '/ --config / { print "prebuilt" } /without_mlx/ { print "none" } /kernels [/]/ { print "source" }' \
+        "$case_dir/cargo.log" | paste -sd ' ' -
+    : >"$case_dir/cargo.log"
+}
+
+build_env_lets_plain_cargo_work_on_a_mac() {
+    on_a_mac
+    install --build-env
+    expect_output "export RUSTFLAGS='--cfg without_mlx'"
+    settings+=(FAKE_METAL=works)
+    install --build-env
+    expect_no_output RUSTFLAGS
+    settings+=(CMDAI_MLX=none)
+    install --build-env
+    expect_output "export RUSTFLAGS='--cfg without_mlx'"
 }
 
 a_mac_without_apples_tools_is_told() {
@@ -507,7 +645,7 @@ a_failed_build_leaves_the_old_program() {
     install --yes
     local before
     before=$(tree "$home")
-    settings=(FAKE_CARGO_FAILS=1)
+    settings=(FAKE_CARGO_FAILS=build)
     install --yes
     expect_status 1
     expect_output 'could not build cmdai'
@@ -630,7 +768,7 @@ run_case() {
 }
 
 cases() { declare -F | awk '{ print $3 }' | grep -Fx -f <(sed -n 's/^\([a-z_0-9]*\)() {$/\1/p' <(sed -n '/^# --- cases/,/^# --- all/p' "$0")) |
-    grep -vx 'start\|cpu\|write_rc_files\|install_on_terminal'; }
+    grep -vx 'start\|cpu\|write_rc_files\|install_on_terminal\|on_a_mac\|ways'; }
 
 for tool in zsh fish python3; do
     has $tool || { echo "tests/install.sh: $tool is missing; tests/run --setup gets it" >&2 && exit 1; }
