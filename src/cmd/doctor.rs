@@ -22,6 +22,11 @@ pub fn run(args: &EngineArgs) -> Result<()> {
     report.line("machine", &platform.to_string());
     report.line("build", &built_for());
     report.check("processor", platform::check_simd().map(|()| "has all this build needs".into()));
+    report.line(
+        "mlx",
+        &mlx(cfg!(mlx), platform.apple_silicon, option_env!("CMDAI_MLX_LIB"), option_env!("CMDAI_NO_MLX")),
+    );
+    report.line("llama.cpp", llama_cpp(platform.apple_silicon));
     match Config::load(args) {
         Ok(config) => configured(&mut report, &config, &platform),
         Err(error) => report.check("config", Err(error)),
@@ -126,6 +131,27 @@ fn store(config: &Config) -> Result<String> {
     Ok(dir.display().to_string())
 }
 
+/// How MLX got into this program, or why it did not: install.sh says it in `CMDAI_NO_MLX`.
+fn mlx(built_in: bool, apple_silicon: bool, library: Option<&str>, reason: Option<&str>) -> String {
+    match (built_in, apple_silicon) {
+        (true, false) => "built in for tests, computes on the CPU".into(),
+        (true, true) if library.is_some() => "built in with MLX's prebuilt library, computes on the GPU".into(),
+        (true, true) => "built in, computes on the GPU".into(),
+        (false, false) => "not built in: it is for Apple Silicon".into(),
+        (false, true) => {
+            format!("not built in: {}; ./install.sh adds it", reason.unwrap_or("left out by --cfg without_mlx"))
+        }
+    }
+}
+
+fn llama_cpp(apple_silicon: bool) -> &'static str {
+    match (cfg!(feature = "llama"), apple_silicon) {
+        (true, true) => "built in, computes on the GPU",
+        (true, false) => "built in, computes on the CPU",
+        (false, _) => "not built in: built without the feature llama",
+    }
+}
+
 fn built_for() -> String {
     let simd: Vec<&str> = platform::compiled_simd().collect();
     let arch = std::env::consts::ARCH;
@@ -139,4 +165,20 @@ fn shells() -> String {
         .filter_map(|name| Some(format!("{name} ({})", which::which(name).ok()?.display())))
         .collect();
     if found.is_empty() { "none of zsh, bash, fish on PATH".into() } else { found.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mlx;
+
+    #[test]
+    fn mlx_is_said_to_be_there_or_why_it_is_not() {
+        assert_eq!(mlx(true, true, None, None), "built in, computes on the GPU");
+        assert_eq!(mlx(true, true, Some("/lib"), None), "built in with MLX's prebuilt library, computes on the GPU");
+        assert_eq!(mlx(true, false, Some("/lib"), None), "built in for tests, computes on the CPU");
+        assert_eq!(mlx(false, false, None, None), "not built in: it is for Apple Silicon");
+        assert_eq!(mlx(false, true, None, None), "not built in: left out by --cfg without_mlx; ./install.sh adds it");
+        let no_compiler = mlx(false, true, None, Some("no Metal compiler"));
+        assert_eq!(no_compiler, "not built in: no Metal compiler; ./install.sh adds it");
+    }
 }

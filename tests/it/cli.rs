@@ -205,14 +205,22 @@ fn doctor_tells_machine_engine_model_and_is_content_when_all_is_well() {
 }
 
 #[test]
+fn doctor_says_of_each_engine_whether_it_is_built_in() {
+    let report = TestEnv::without_model().run(&["doctor"]).stdout;
+    let line = |what: &str| report.lines().find_map(|line| line.strip_prefix(&format!("  {what:<10} "))).unwrap();
+    let gpu = cfg!(all(target_os = "macos", target_arch = "aarch64"));
+    assert!(line("llama.cpp").ends_with(if gpu { "GPU" } else { "CPU" }), "{report}");
+    if !gpu && !cfg!(feature = "mlx-linux") {
+        assert_eq!(line("mlx"), "not built in: it is for Apple Silicon");
+    }
+}
+
+#[test]
 fn version_names_the_engines_built_in() {
     let outcome = TestEnv::without_model().run(&["--version"]);
     assert_eq!(outcome.code, 0);
-    assert!(
-        outcome.stdout.starts_with(concat!("cmdai ", env!("CARGO_PKG_VERSION"), " (llama.cpp")),
-        "{}",
-        outcome.stdout
-    );
+    assert!(outcome.stdout.starts_with(concat!("cmdai ", env!("CARGO_PKG_VERSION"), " (")), "{}", outcome.stdout);
+    assert!(outcome.stdout.split(';').next().unwrap().contains("llama.cpp"), "{}", outcome.stdout);
 }
 
 #[test]
