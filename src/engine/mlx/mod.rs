@@ -7,6 +7,7 @@
 //! MLX's streams belong to a thread, so a model is used on the thread that opened it: [`MlxModel`] cannot be sent.
 
 pub mod decoder;
+mod kernels;
 pub mod kv_cache;
 pub mod layout;
 pub mod repack;
@@ -193,8 +194,9 @@ impl Model for MlxModel {
 /// # Errors
 /// MLX has no device that it can use.
 pub fn start() -> Result<Float> {
-    // First of all: this call makes mlx-rs install its error handler. Before that MLX's first error would print to
-    // stdout, where a widget would take it for the command, and exit.
+    guarded(kernels::use_installed)?;
+    // The first operation makes mlx-rs install its error handler. Without it MLX's first error would print to stdout,
+    // where a widget would take it for the command, and exit; this operation makes none.
     guarded(|| memory::active_memory().map_err(failed))?;
     guarded(|| match Device::try_default().and_then(|device| device.get_type()).map_err(failed)? {
         DeviceType::Gpu => Ok(Float::F16),
