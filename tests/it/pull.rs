@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -533,7 +533,7 @@ fn disk_that_fills_up_half_way_keeps_what_came() {
     let _ = fs::write(inside.join("filler"), vec![0; 16 * MIB]);
     go.send(()).unwrap();
     let mut said = String::new();
-    rest.read_to_string(&mut said).unwrap();
+    std::io::Read::read_to_string(&mut rest, &mut said).unwrap();
     assert!(!child.wait().unwrap().success());
     assert!(said.contains("No space left on device") && said.contains("goes on from where it stopped"), "{said}");
 }
