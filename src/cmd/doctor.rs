@@ -131,7 +131,7 @@ fn store(config: &Config) -> Result<String> {
     Ok(dir.display().to_string())
 }
 
-/// How MLX got into this program, or why it did not: install.sh says it in `CMDAI_NO_MLX`.
+/// Whether MLX is in this program, or why it is not: the build records both, install.sh's reason as `CMDAI_NO_MLX`.
 fn mlx(built_in: bool, apple_silicon: bool, library: Option<&str>, reason: Option<&str>) -> String {
     match (built_in, apple_silicon) {
         (true, false) => "built in for tests, computes on the CPU".into(),

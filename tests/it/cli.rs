@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     gguf_builder::Builder,
-    support::{CMDAI, Outcome, TestEnv},
+    support::{self, Outcome, TestEnv},
 };
 
 #[test]
@@ -209,7 +209,12 @@ fn doctor_says_of_each_engine_whether_it_is_built_in() {
     let report = TestEnv::without_model().run(&["doctor"]).stdout;
     let line = |what: &str| report.lines().find_map(|line| line.strip_prefix(&format!("  {what:<10} "))).unwrap();
     let gpu = cfg!(all(target_os = "macos", target_arch = "aarch64"));
-    assert!(line("llama.cpp").ends_with(if gpu { "GPU" } else { "CPU" }), "{report}");
+    let llama = match (cfg!(feature = "llama"), gpu) {
+        (true, true) => "built in, computes on the GPU",
+        (true, false) => "built in, computes on the CPU",
+        (false, _) => "not built in: built without the feature llama",
+    };
+    assert_eq!(line("llama.cpp"), llama);
     if !gpu && !cfg!(feature = "mlx-linux") {
         assert_eq!(line("mlx"), "not built in: it is for Apple Silicon");
     }
@@ -277,7 +282,7 @@ fn pull_whose_stderr_takes_nothing_fails_without_a_panic() {
         env.set(name, value);
     }
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let status = env.command(crate::support::CMDAI).args(["model", "pull"]).stderr(full).status().unwrap();
+    let status = env.command(support::CMDAI).args(["model", "pull"]).stderr(full).status().unwrap();
     assert_eq!(status.code(), Some(1));
 }
 
@@ -358,7 +363,7 @@ fn processor_without_the_instruction_sets_of_the_build_is_refused_by_name() {
     let nehalem = |args: &[&str]| -> Outcome {
         let mut command = env.command("qemu-x86_64");
         command
-            .args(["-cpu", "Nehalem", CMDAI])
+            .args(["-cpu", "Nehalem", support::CMDAI])
             .args(args)
             .output()
             .expect("qemu-x86_64 runs: tests/run gets it")
