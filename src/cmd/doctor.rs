@@ -27,6 +27,7 @@ pub fn run(args: &EngineArgs) -> Result<()> {
         &mlx(cfg!(mlx), platform.apple_silicon, option_env!("CMDAI_MLX_LIB"), option_env!("CMDAI_NO_MLX")),
     );
     report.line("llama.cpp", llama_cpp(platform.apple_silicon));
+    report.line(engine::REMOTE, "built in, used only where it is asked for by name");
     match Config::load(args) {
         Ok(config) => configured(&mut report, &config, &platform),
         Err(error) => report.check("config", Err(error)),

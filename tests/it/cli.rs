@@ -215,6 +215,7 @@ fn doctor_says_of_each_engine_whether_it_is_built_in() {
         (false, _) => "not built in: built without the feature llama",
     };
     assert_eq!(line("llama.cpp"), llama);
+    assert_eq!(line("remote"), "built in, used only where it is asked for by name");
     if !gpu && !cfg!(feature = "mlx-linux") {
         assert_eq!(line("mlx"), "not built in: it is for Apple Silicon");
     }
