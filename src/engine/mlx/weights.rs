@@ -29,6 +29,10 @@ use crate::{
     model::{gguf::GgufFile, store},
 };
 
+/// Bytes of a buffer that a thread keeps for its next tensor. The few larger ones, of embedding and head, go at once:
+/// they come first, when little else is loaded, and so are never held beside all the rest.
+const KEPT_BUFFER: usize = 32 << 20;
+
 /// Every array of the model by its published name.
 pub type Arrays = HashMap<String, Array>;
 
@@ -109,7 +113,12 @@ fn pack(
     if let Some(sink) = sink {
         parts().for_each(|(part, bytes)| sink.write(part, bytes));
     }
-    parts().map(|(part, bytes)| array(part, bytes, float)).collect()
+    let arrays = parts().map(|(part, bytes)| array(part, bytes, float)).collect();
+    file.release(tensor);
+    if packed.weight.len() > KEPT_BUFFER {
+        *packed = Packed::default();
+    }
+    arrays
 }
 
 /// Copies `bytes` into an array of MLX's.
@@ -202,6 +211,9 @@ impl Checksums {
 
 /// The bytes of `part`, read into `buffer`.
 fn read_part<'a>(file: &File, part: &Part, checksums: &Checksums, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
+    if buffer.len() > KEPT_BUFFER {
+        *buffer = Vec::new();
+    }
     buffer.resize(part.length.max(buffer.len()), 0);
     let bytes = &mut buffer[..part.length];
     file.read_exact_at(bytes, part.offset).map_err(|cause| cause.to_string())?;

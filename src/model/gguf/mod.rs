@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::error::{Context, Result};
 
@@ -150,6 +150,19 @@ impl GgufFile {
     /// The bytes of a tensor of this file, in the layout of its type.
     pub fn tensor_data(&self, info: &TensorInfo) -> &[u8] {
         &self.data[info.range()]
+    }
+
+    /// Gives the memory under a tensor's bytes back to the system, for who has copied them; reading them again is slower,
+    /// not wrong.
+    pub fn release(&self, info: &TensorInfo) {
+        let Bytes::Mapped(map) = &self.data else { return };
+        let range = info.range();
+        // SAFETY: the map is of a file and read-only, so a page dropped from it comes back from the file with the same
+        // bytes.
+        let outcome = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+        if let Err(cause) = outcome {
+            tracing::debug!("memory is kept: {cause}");
+        }
     }
 
     fn metadata(&self) -> Metadata<'_> {
