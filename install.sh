@@ -149,9 +149,10 @@ find_home() {
     state_dir=${XDG_STATE_HOME:-$HOME/.local/state}/cmdai
     record=$state_dir/installed
     case $system in
-    Darwin) data_dir="$HOME/Library/Application Support/cmdai" ;;
-    *) data_dir=${XDG_DATA_HOME:-$HOME/.local/share}/cmdai ;;
+    Darwin) data_dir="$HOME/Library/Application Support/cmdai" cache_dir=$HOME/Library/Caches/cmdai ;;
+    *) data_dir=${XDG_DATA_HOME:-$HOME/.local/share}/cmdai cache_dir=${XDG_CACHE_HOME:-$HOME/.cache}/cmdai ;;
     esac
+    cache_dir=${CMDAI_CACHE_DIR:-$cache_dir}
 }
 
 build_dir() {
@@ -707,6 +708,7 @@ uninstall() {
     done <"$work/files"
     remove_program
     remove_build
+    remove_cache
     remove_models
     [ "$problems" = 0 ] || exit 1
     remove_record
@@ -758,6 +760,13 @@ remove_build() {
     while IFS= read -r directory; do
         [ ! -e "$directory/CACHEDIR.TAG" ] || rm -rf -- "$directory" || problem "could not delete $directory"
     done <"$work/builds"
+}
+
+# What engines made of the models, and would make again: `mlx` is the one folder that the program keeps there.
+remove_cache() {
+    [ ! -d "$cache_dir/mlx" ] || rm -rf -- "$cache_dir/mlx" || problem "could not delete $cache_dir/mlx"
+    # Of a cache that has nothing else; with a build in it the record knows the directory.
+    rmdir -- "$cache_dir" 2>/dev/null || :
 }
 
 remove_models() {

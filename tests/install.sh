@@ -279,6 +279,20 @@ on_a_terminal_it_asks() {
     expect_same a=1 "$(cat "$home/.bashrc")" 'rc file after uninstall'
 }
 
+uninstalling_takes_packed_weights_along() {
+    install --yes
+    mkdir -p "$home/.cache/cmdai/mlx" "$home/own/mlx" && echo packed >"$home/.cache/cmdai/mlx/a.safetensors"
+    echo mine >"$home/own/mine" && echo packed >"$home/own/mlx/a.safetensors"
+    install --uninstall
+    expect_no_file "$home/.cache/cmdai/mlx"
+    expect_file "$home/own/mlx/a.safetensors"
+    install --yes --no-model
+    settings=(CMDAI_CACHE_DIR="$home/own")
+    install --uninstall
+    expect_no_file "$home/own/mlx"
+    expect_file "$home/own/mine"
+}
+
 uninstalling_keeps_models_unless_told() {
     install --yes
     install --uninstall
