@@ -38,8 +38,8 @@ const CAPACITY: usize = 2048;
 /// Tokens computed in one graph: bounds what prefill holds at once.
 const CHUNK: usize = 512;
 
-/// Freed buffers that MLX keeps for reuse. A step of decoding needs a few; what prefill freed is better given back.
-const KEPT_BUFFERS: usize = 64 << 20;
+/// Freed buffers that MLX keeps for reuse. A step of decoding needs little; what prefill freed is better given back.
+const KEPT_BUFFERS: usize = 8 << 20;
 
 /// Room beside the weights for the cache, a chunk of prefill and [`KEPT_BUFFERS`].
 const WORKING_MEMORY: usize = 1 << 30;

@@ -1,13 +1,10 @@
 //! The engine against the 32-bit reference, and against llama.cpp on real requests.
 
-use cmdai::{
-    engine::{Model, Token},
-    error::Result,
-};
+use cmdai::engine::Model;
 
 use super::{QWEN, QWEN_SMALL, SMOLLM, best, open, tiny, tokens};
 use crate::{
-    reference::{Reference, gap, kl},
+    reference::{Reference, kl},
     support::model,
 };
 
@@ -58,13 +55,15 @@ fn tiny_models_in_every_type_are_the_reference() {
 mod with_llama {
     use cmdai::{
         context::Context,
-        engine::{Engine, generate::LocalEngine, llama::LlamaModel, mlx::MlxModel, threads::Threads},
+        engine::{Engine, Token, generate::LocalEngine, llama::LlamaModel, mlx::MlxModel, threads::Threads},
+        error::Result,
         model::{gguf::GgufFile, tokenizer::Tokenizer},
         pipeline,
         request::{Request, Shell},
     };
 
     use super::*;
+    use crate::reference::gap;
 
     const REQUESTS: [&str; 20] = [
         "list all files",

@@ -2,7 +2,7 @@
 
 use cmdai::{
     engine::mlx::{
-        decoder::{Decoder, Hyperparameters},
+        decoder::{Decoder, Hyperparameters, Rows},
         kv_cache::KvCache,
         repack::Float,
     },
@@ -106,7 +106,7 @@ fn rope_is_that_of_numpy() {
 #[test]
 fn attention_over_a_cache_is_that_of_numpy() {
     for case in whole_cases() {
-        let heads = case.decoder.blocks()[case.block].heads(&case.rows("norm"), &mut case.cache()).unwrap();
+        let heads = case.decoder.blocks()[case.block].heads(&case.rows("norm"), Rows::All, &mut case.cache()).unwrap();
         case.assert_golden("attention", &heads);
     }
 }
@@ -122,6 +122,19 @@ fn mlp_is_that_of_numpy() {
 fn block_is_that_of_numpy() {
     for case in cases() {
         let block = &case.decoder.blocks()[case.block];
-        case.assert_golden("out", &block.forward(&case.rows("in"), &mut case.cache()).unwrap());
+        case.assert_golden("out", &block.forward(&case.rows("in"), Rows::All, &mut case.cache()).unwrap());
+    }
+}
+
+#[test]
+fn block_asked_for_the_last_row_alone_gives_that_row() {
+    for case in cases() {
+        let block = &case.decoder.blocks()[case.block];
+        let all = block.forward(&case.rows("in"), Rows::All, &mut case.cache()).unwrap();
+        let last = block.forward(&case.rows("in"), Rows::Last, &mut case.cache()).unwrap();
+        assert_eq!(last.shape()[..2], [1, 1]);
+        let (all, last) = (all.try_as_slice::<f32>().unwrap(), last.try_as_slice::<f32>().unwrap());
+        let error = super::distance(&all[all.len() - last.len()..], last);
+        assert!(error < 1e-3, "{}: {error}", case.name);
     }
 }

@@ -99,7 +99,11 @@ fn bytes_that_are_no_state_of_this_model_are_refused() {
     let mut negative = state.clone();
     negative[24..28].copy_from_slice(&(-1_i32).to_le_bytes());
     let cut = &state[..state.len() - 1];
-    for bytes in [&[], &state[..10], &state[..28], cut, &longer, &negative, &foreign] {
+    // Whole, and one position longer than the context.
+    let positions = model.capacity() + 1;
+    let too_long =
+        [&state[..24], &(positions as u32).to_le_bytes(), &vec![0; (state.len() - 28) / 20 * positions]].concat();
+    for bytes in [&[], &state[..10], &state[..28], cut, &longer, &negative, &foreign, &too_long] {
         assert!(model.restore(bytes).is_err(), "{} bytes", bytes.len());
         model.rewind(0).unwrap();
         assert_eq!(model.forward(&prompt).unwrap().len(), tiny::VOCABULARY as usize);
