@@ -59,7 +59,10 @@ struct Linear {
 impl Linear {
     fn forward(&self, x: &Array) -> Graph {
         let y = self.matrix.multiply(x)?;
-        self.bias.as_ref().map_or_else(|| Ok(y.clone()), |bias| y.add(bias))
+        match &self.bias {
+            Some(bias) => y.add(bias),
+            None => Ok(y),
+        }
     }
 }
 

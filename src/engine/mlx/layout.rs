@@ -120,8 +120,9 @@ fn parts(tensor: &TensorInfo, float: Float) -> Result<Vec<Part>, String> {
     let packing = Packing::of(tensor.kind()).ok_or_else(|| {
         format!("tensor {} has type {:?}, which the MLX engine does not read", tensor.name(), tensor.kind())
     })?;
-    let rows: Vec<i32> = tensor.dims()[1..].iter().rev().map(|&n| n as i32).collect();
-    let columns = tensor.dims()[0] as usize;
+    let too_large = |_| format!("tensor {} has more rows than MLX counts", tensor.name());
+    let rows = tensor.dims()[1..].iter().rev().map(|&n| i32::try_from(n)).collect::<Result<Vec<_>, _>>();
+    let (rows, columns) = (rows.map_err(too_large)?, tensor.dims()[0] as usize);
     // `.weight`, or `.bias` of a vector, which is never packed.
     let (stem, own_suffix) = name.rsplit_once('.').unwrap_or((&name, ""));
     let part = |suffix: &str, element, columns: usize| {

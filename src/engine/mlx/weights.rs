@@ -257,22 +257,32 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes what closes the file and gives it its name.
-    fn publish(self, layout: &Layout) {
-        let checksums = self.checksums.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let parts = layout.items.iter().flat_map(|item| &item.parts);
-        let closing: Vec<u8> =
-            parts.flat_map(|part| checksums.get(&part.offset).copied().unwrap_or_default()).collect();
-        let written = self.failure.into_inner().map_or(Ok(()), Err).and_then(|()| {
-            self.file.write_all_at(&closing, layout.checksums.offset)?;
-            self.file.write_all_at(&layout.header, 0)?;
-            fs::rename(&self.scratch, &self.packed.path)
-        });
+    fn publish(&self, layout: &Layout) {
+        let written = self.close(layout).and_then(|()| fs::rename(&self.scratch, &self.packed.path));
         match written {
             Ok(()) => self.packed.remove_others(),
             Err(cause) => {
                 tracing::warn!("could not keep packed weights in {}: {cause}", self.packed.path.display());
-                let _ = fs::remove_file(&self.scratch);
             }
         }
+    }
+
+    fn close(&self, layout: &Layout) -> io::Result<()> {
+        if let Some(failure) = self.failure.get() {
+            return Err(io::Error::new(failure.kind(), failure.to_string()));
+        }
+        let checksums = self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = layout.items.iter().flat_map(|item| &item.parts);
+        let closing: Vec<u8> =
+            parts.flat_map(|part| checksums.get(&part.offset).copied().unwrap_or_default()).collect();
+        self.file.write_all_at(&closing, layout.checksums.offset)?;
+        self.file.write_all_at(&layout.header, 0)
+    }
+}
+
+impl Drop for Sink<'_> {
+    /// A file that did not get its name goes.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.scratch);
     }
 }

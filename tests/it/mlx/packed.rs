@@ -8,7 +8,7 @@ use std::{
 
 use cmdai::engine::{
     Model,
-    mlx::{layout::Layout, repack::Float, start},
+    mlx::{MlxModel, layout::Layout, repack::Float, start},
 };
 
 use super::{QWEN, open_file, tiny};
@@ -135,6 +135,16 @@ fn what_a_killed_start_left_behind_is_written_over() {
     assert_eq!(cache.logits(), expected());
     assert_eq!(cache.file().file_name().unwrap(), "0123-f32-v1.safetensors");
     assert_eq!(cache.logits(), expected());
+}
+
+#[test]
+fn model_that_cannot_be_packed_leaves_nothing_behind() {
+    let cache = Cache::new();
+    let broken = tiny::changed("qwen2", |builder| {
+        builder.tensor("output_norm.weight").data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    assert!(MlxModel::open(&broken, "0123", Some(&cache.directory())).is_err());
+    assert!(cache.files().is_empty(), "{:?}", cache.files());
 }
 
 #[test]
