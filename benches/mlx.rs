@@ -134,7 +134,7 @@ mod with_mlx {
     /// What the engine holds and reads in 16 bits, as on a GPU.
     fn sizes(file: &GgufFile) -> Value {
         let layout = Layout::of(file, MODEL, Float::F16).expect("a model that the engine computes with");
-        let parts = || layout.items.iter().flat_map(|item| &item.parts);
+        let parts = || layout.parts();
         let tied = !parts().any(|part| part.name.starts_with("lm_head."));
         // Of an embedding that is not the head as well, one row is read.
         let read = |name: &str| tied || !name.starts_with("model.embed_tokens.");

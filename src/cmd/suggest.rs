@@ -15,7 +15,7 @@ use crate::{
     cli::{EngineArgs, SuggestArgs},
     config::{self, Config},
     context::Context,
-    engine::{self, Engine, remote},
+    engine::{self, Choice, Engine, remote},
     error::{Error, Result},
     model::{
         ModelSpec,
@@ -91,12 +91,13 @@ struct Opened {
 
 /// Opens the configured engine; `missing` says what to do where it needs a model file that is not here.
 fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Opened> {
-    let engine = config.engine().map(|engine| engine.value);
-    if let Some(name) = &engine {
-        // Before anybody is told to fetch a model for an engine that is not there.
-        engine::choose(Some(name), &Platform::detect())?;
+    let platform = Platform::detect();
+    // Before anybody is told to fetch a model for an engine that is not there.
+    let choice = engine::choose(config.engine().as_ref().map(|engine| engine.value.as_str()), &platform)?;
+    match choice.name {
+        engine::REMOTE => open_remote(config),
+        _ => open_local(config, &choice, &platform, missing),
     }
-    if engine.as_deref() == Some(engine::REMOTE) { open_remote(config) } else { open_local(config, engine, missing) }
 }
 
 fn open_remote(config: &Config) -> Result<Opened> {
@@ -109,7 +110,8 @@ fn open_remote(config: &Config) -> Result<Opened> {
 
 fn open_local(
     config: &Config,
-    engine: Option<String>,
+    choice: &Choice,
+    platform: &Platform,
     missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>,
 ) -> Result<Opened> {
     let store = Store::new(config.store()?);
@@ -121,10 +123,9 @@ fn open_local(
             store.locate(&spec)?.ok_or_else(|| Store::absent(&spec))?
         }
     };
-    let settings =
-        engine::Settings { engine, threads: config.threads()?.map(|threads| threads.value), cache: config.cache() };
+    let settings = engine::Settings { threads: config.threads()?.map(|threads| threads.value), cache: config.cache() };
     let start = Instant::now();
-    let model = engine::open(&model, &settings)?;
+    let model = engine::open(&model, choice, platform, &settings)?;
     Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3, server: None })
 }
 

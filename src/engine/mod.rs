@@ -137,8 +137,6 @@ const PACKED: &str = "mlx";
 /// What the person has set of the engine.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Name of the engine; the best one built in if none.
-    pub engine: Option<String>,
     /// Threads to compute with, where the engine has a choice.
     pub threads: Option<usize>,
     /// Directory for what is worth keeping from one start to the next, if there can be one.
@@ -175,27 +173,30 @@ pub fn choose(requested: Option<&str>, platform: &Platform) -> Result<Choice> {
     }
 }
 
-/// Opens `model`, a verified file, on the engine asked for or chosen.
+/// Opens `model`, a verified file, on the engine of `choice`.
 ///
 /// # Errors
-/// No such engine, a file that does not hold up, a processor that lacks what this build needs, no memory.
-pub fn open(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
-    let platform = Platform::detect();
-    let choice = choose(settings.engine.as_deref(), &platform)?;
+/// An engine without model files, a file that does not hold up, a processor that lacks what this build needs, no memory.
+pub fn open(model: &Record, choice: &Choice, platform: &Platform, settings: &Settings) -> Result<Box<dyn Engine>> {
     tracing::info!(%platform, engine = choice.name, why = choice.why, model = %model.path.display(), "opening");
     match choice.name {
         #[cfg(mlx)]
         "mlx" => open_mlx(model, settings),
         #[cfg(feature = "llama")]
-        "llama.cpp" => open_llama(model, settings, &platform),
+        "llama.cpp" => open_llama(model, settings, platform),
         other => Err(Error::new(format!("engine {other} cannot open {}", model.path.display()))),
     }
 }
 
 /// Deletes what engines keep in `cache` of the model whose SHA-256 is `model`. Only a cache: what cannot be deleted stays.
 pub fn forget(cache: &Path, model: &str) {
-    for entry in std::fs::read_dir(cache.join(PACKED)).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&format!("{model}-")) {
+    remove_files(&cache.join(PACKED), &format!("{model}-"), None);
+}
+
+/// Deletes the files of `directory` whose names begin with `stem`, but not `kept`.
+fn remove_files(directory: &Path, stem: &str, kept: Option<&Path>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(stem) && Some(entry.path().as_path()) != kept {
             let _ = std::fs::remove_file(entry.path());
         }
     }

@@ -240,14 +240,8 @@ impl Decoder {
 
     /// An empty cache for this model, in `float`.
     pub fn cache(&self, float: Float) -> KvCache {
-        let kind = if float == Float::F16 { Dtype::Float16 } else { Dtype::Float32 };
-        let shape = Shape { heads: self.hyper.kv_heads, length: self.hyper.head_length, kind };
+        let shape = Shape { heads: self.hyper.kv_heads, length: self.hyper.head_length, float };
         KvCache::new(self.blocks.len(), shape)
-    }
-
-    /// Hyperparameters, for who looks at the parts.
-    pub fn hyperparameters(&self) -> &Hyperparameters {
-        &self.hyper
     }
 
     /// The layers, in order.

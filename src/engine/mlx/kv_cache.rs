@@ -1,8 +1,7 @@
 //! The keys and values of the tokens so far, for each layer: grown in steps, cut back by forgetting, saved as bytes.
 
-use half::f16;
 use mlx_rs::{
-    Array, Dtype,
+    Array,
     error::Exception,
     ops::{
         concatenate,
@@ -11,6 +10,8 @@ use mlx_rs::{
     },
     transforms::eval,
 };
+
+use super::{bytes, repack::Float};
 
 /// Positions by which the arrays grow: a copy of the cache each 256 tokens, none in between.
 const STEP: i32 = 256;
@@ -25,27 +26,22 @@ pub struct Shape {
     pub heads: i32,
     /// Elements of a head.
     pub length: i32,
-    pub kind: Dtype,
+    pub float: Float,
 }
 
 impl Shape {
-    fn size(self) -> usize {
-        if self.kind == Dtype::Float16 { 2 } else { 4 }
-    }
-
     fn zeros(self, positions: i32) -> Result<Array, Exception> {
-        zeros_dtype(&[1, self.heads, positions, self.length], self.kind)
+        zeros_dtype(&[1, self.heads, positions, self.length], self.float.into())
     }
 
     /// An array of `positions` from its bytes.
-    fn array(self, bytes: &[u8], positions: i32) -> Array {
-        // SAFETY: the caller cuts `bytes` to the size of the shape in that type, and MLX copies it before it returns.
-        unsafe { Array::from_raw_data(bytes.as_ptr().cast(), &[1, self.heads, positions, self.length], self.kind) }
+    fn array(self, bytes: &[u8], positions: i32) -> Result<Array, String> {
+        bytes::to_array(bytes, &[1, self.heads, positions, self.length], self.float.into())
     }
 
     /// Bytes of one array of so many positions.
     fn bytes(self, positions: usize) -> usize {
-        positions * self.heads as usize * self.length as usize * self.size()
+        positions * self.heads as usize * self.length as usize * self.float.size()
     }
 }
 
@@ -113,15 +109,8 @@ impl KvCache {
     pub fn save(&self) -> Result<Vec<u8>, String> {
         let mut bytes = self.head(self.length);
         for array in self.layers.iter().flat_map(|layer| layer.keys.iter().chain(&layer.values)) {
-            let part = array.try_index((.., .., ..self.length, ..)).and_then(|part| part.reshape(&[-1]));
-            let flat = part.map_err(|cause| cause.to_string())?;
-            if self.shape.kind == Dtype::Float16 {
-                let values = flat.try_as_slice::<f16>().map_err(|cause| cause.to_string())?;
-                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            } else {
-                let values = flat.try_as_slice::<f32>().map_err(|cause| cause.to_string())?;
-                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            }
+            let part = array.try_index((.., .., ..self.length, ..)).map_err(|cause| cause.to_string())?;
+            bytes::append_to(&mut bytes, &part)?;
         }
         Ok(bytes)
     }
@@ -146,7 +135,8 @@ impl KvCache {
         }
         if length > 0 {
             let shape = self.shape;
-            let mut arrays = bytes[head..].chunks_exact(one).map(|bytes| shape.array(bytes, length));
+            let arrays = bytes[head..].chunks_exact(one).map(|bytes| shape.array(bytes, length));
+            let mut arrays = arrays.collect::<Result<Vec<_>, _>>()?.into_iter();
             self.layers.iter_mut().for_each(|layer| (layer.keys, layer.values) = (arrays.next(), arrays.next()));
         }
         self.length = length;
@@ -156,7 +146,7 @@ impl KvCache {
     /// What a saved state of `length` positions begins with; the length comes last.
     fn head(&self, length: i32) -> Vec<u8> {
         let Shape { heads, length: head_length, .. } = self.shape;
-        let numbers = [self.layers.len() as i32, heads, head_length, self.shape.size() as i32, length];
+        let numbers = [self.layers.len() as i32, heads, head_length, self.shape.float.size() as i32, length];
         MAGIC.iter().copied().chain(numbers.into_iter().flat_map(i32::to_le_bytes)).collect()
     }
 }

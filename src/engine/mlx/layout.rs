@@ -71,6 +71,11 @@ impl Layout {
         self.checksums.offset + self.checksums.length as u64
     }
 
+    /// The arrays of the model, in the file's order.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.items.iter().flat_map(|item| &item.parts)
+    }
+
     fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
         self.items.iter_mut().flat_map(|item| &mut item.parts).chain([&mut self.checksums])
     }
@@ -140,7 +145,7 @@ fn parts(tensor: &TensorInfo, float: Float) -> Result<Vec<Part>, String> {
 }
 
 /// Hugging Face's name for a tensor of a GGUF file.
-pub fn published_name(name: &str) -> Option<String> {
+fn published_name(name: &str) -> Option<String> {
     let (stem, suffix) = name.rsplit_once('.')?;
     if let Some(rest) = stem.strip_prefix("blk.") {
         let (layer, part) = rest.split_once('.')?;

@@ -6,6 +6,7 @@
 //!
 //! MLX's streams belong to a thread, so a model is used on the thread that opened it: [`MlxModel`] cannot be sent.
 
+mod bytes;
 pub mod decoder;
 mod kernels;
 pub mod kv_cache;

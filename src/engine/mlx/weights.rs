@@ -20,11 +20,12 @@ use std::{
 use mlx_rs::{Array, Dtype};
 
 use super::{
-    OTHER_ENGINE,
+    OTHER_ENGINE, bytes,
     layout::{Element, Item, Layout, Part, VERSION},
     repack::{Float, Packed, repack},
 };
 use crate::{
+    engine::remove_files,
     error::{Context, Result},
     model::{gguf::GgufFile, store},
 };
@@ -121,20 +122,9 @@ fn pack(
     arrays
 }
 
-/// Copies `bytes` into an array of MLX's.
 fn array(part: &Part, bytes: &[u8], float: Float) -> Result<Array, String> {
-    assert_eq!(bytes.len(), part.length, "{}", part.name);
-    let kind = match (part.element, float) {
-        (Element::U32, _) => Dtype::Uint32,
-        (Element::Float, Float::F16) => Dtype::Float16,
-        (Element::Float, Float::F32) => Dtype::Float32,
-    };
-    // SAFETY: `bytes` has the length of the shape in that type, and MLX copies it before it returns.
-    let array = unsafe { Array::from_raw_data(bytes.as_ptr().cast(), &part.shape, kind) };
-    if array.as_ptr().ctx.is_null() {
-        return Err(format!("no memory for {}", part.name));
-    }
-    Ok(array)
+    let kind = if part.element == Element::U32 { Dtype::Uint32 } else { float.into() };
+    bytes::to_array(bytes, &part.shape, kind).map_err(|cause| format!("{}: {cause}", part.name))
 }
 
 /// The packed file of one model.
@@ -170,16 +160,6 @@ impl PackedFile {
             .and_then(|()| store::lock(&self.directory.join("lock"), || tracing::info!("another cmdai packs")));
         locked.inspect_err(|cause| tracing::warn!("{cause}")).ok()
     }
-
-    /// Removes what earlier versions packed of this model.
-    fn remove_others(&self) {
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            let ours = entry.file_name().to_string_lossy().starts_with(&self.stem);
-            if ours && entry.path() != self.path {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-    }
 }
 
 /// The file's checksums, if its length and its header are those expected.
@@ -204,7 +184,7 @@ struct Checksums(HashMap<u64, [u8; 4]>);
 
 impl Checksums {
     fn of(layout: &Layout, bytes: &[u8]) -> Self {
-        let offsets = layout.items.iter().flat_map(|item| &item.parts).map(|part| part.offset);
+        let offsets = layout.parts().map(|part| part.offset);
         Self(offsets.zip(bytes.as_chunks().0.iter().copied()).collect())
     }
 }
@@ -260,7 +240,8 @@ impl<'a> Sink<'a> {
     fn publish(&self, layout: &Layout) {
         let written = self.close(layout).and_then(|()| fs::rename(&self.scratch, &self.packed.path));
         match written {
-            Ok(()) => self.packed.remove_others(),
+            // What earlier versions packed of this model goes.
+            Ok(()) => remove_files(&self.packed.directory, &self.packed.stem, Some(&self.packed.path)),
             Err(cause) => {
                 tracing::warn!("could not keep packed weights in {}: {cause}", self.packed.path.display());
             }
@@ -272,9 +253,8 @@ impl<'a> Sink<'a> {
             return Err(io::Error::new(failure.kind(), failure.to_string()));
         }
         let checksums = self.checksums.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = layout.items.iter().flat_map(|item| &item.parts);
         let closing: Vec<u8> =
-            parts.flat_map(|part| checksums.get(&part.offset).copied().unwrap_or_default()).collect();
+            layout.parts().flat_map(|part| checksums.get(&part.offset).copied().unwrap_or_default()).collect();
         self.file.write_all_at(&closing, layout.checksums.offset)?;
         self.file.write_all_at(&layout.header, 0)
     }
