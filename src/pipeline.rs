@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::{
-    engine::{Engine, GenerateParams},
+    engine::{Engine, GenerateParams, Interrupt},
     error::{Error, Result},
     parse, prompt,
     request::{MAX_REQUEST_BYTES, Request, Suggestion, Timing},
@@ -49,7 +49,7 @@ pub fn suggest(engine: &mut dyn Engine, request: &Request) -> Result<(Vec<Sugges
     let mut found: Vec<Suggestion> = Vec::new();
     for seed in 0..(1 + (request.alternatives - 1) * TRIES) as u64 {
         let temperature = if seed == 0 { 0.0 } else { TEMPERATURE };
-        let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed };
+        let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt: Interrupt::default() };
         match one(engine, &prompt, &params, request, &mut timing) {
             Ok(suggestion) if found.iter().all(|known| known.command != suggestion.command) => found.push(suggestion),
             // The likeliest answer decides whether there is one; a failed draw is only a draw less.
@@ -80,6 +80,9 @@ fn one(
     timing.decode_ms += usage.decode_ms;
     timing.decoded_tokens += usage.decoded_tokens;
     timing.prompt_tokens = usage.prompt_tokens;
+    if params.seed == 0 {
+        timing.cached_tokens = usage.cached_tokens;
+    }
     let command = parse::command(&text, !usage.cut)?;
     safety::printable(&command).map_err(Error::Unprintable)?;
     let assessment = safety::assess(&command, request.context.shell);

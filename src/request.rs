@@ -65,6 +65,9 @@ pub struct Timing {
     pub decode_ms: f64,
     /// Tokens in the prompt; 0 where a server does not tell.
     pub prompt_tokens: usize,
+    /// Those of the first try's prompt that did not have to be computed.
+    #[serde(default)]
+    pub cached_tokens: usize,
     /// Tokens decoded.
     pub decoded_tokens: usize,
 }

@@ -211,9 +211,9 @@ fn explain(suggestion: &Suggestion) {
 }
 
 fn timing_line(timing: &Timing) -> String {
-    let Timing { load_ms, prefill_ms, decode_ms, prompt_tokens, decoded_tokens } = timing;
+    let Timing { load_ms, prefill_ms, decode_ms, prompt_tokens, cached_tokens, decoded_tokens } = timing;
     format!(
-        "  load {load_ms:.0} ms, prefill {prompt_tokens} tokens {prefill_ms:.0} ms, decode {decoded_tokens} tokens {decode_ms:.0} ms"
+        "  load {load_ms:.0} ms, prefill {prompt_tokens} tokens ({cached_tokens} cached) {prefill_ms:.0} ms, decode {decoded_tokens} tokens {decode_ms:.0} ms"
     )
 }
 

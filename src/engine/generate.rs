@@ -1,11 +1,10 @@
 //! Prefill, decode, stop: the loop every local engine shares.
-//!
-//! What the cache already holds is not computed again: a prompt is compared with the sequence in the cache and only
-//! what differs is run, so alternatives and follow-up requests pay for their own tail alone.
 
 use std::{ops::ControlFlow, time::Instant};
 
-use super::{Engine, GenerateParams, Model, Piece, Prompt, Token, Usage, sampler::Sampler};
+use super::{
+    Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, Usage, sampler::Sampler, sequence::Sequence,
+};
 use crate::{
     error::{Error, Result},
     model::tokenizer::Tokenizer,
@@ -13,92 +12,45 @@ use crate::{
 
 /// A local engine: a runtime's [`Model`] with the tokenizer of the same file.
 pub struct LocalEngine<M> {
-    model: M,
+    sequence: Sequence<M>,
     tokenizer: Tokenizer,
-    /// The tokens whose keys and values are in the model's cache.
-    cached: Vec<Token>,
+}
+
+/// A prompt's tokens, the first `prefix` of them its prefix.
+struct Encoded {
+    tokens: Vec<Token>,
+    prefix: usize,
 }
 
 impl<M: Model> LocalEngine<M> {
     pub fn new(model: M, tokenizer: Tokenizer) -> Self {
-        Self { model, tokenizer, cached: Vec::new() }
+        Self { sequence: Sequence::new(model), tokenizer }
     }
 
     /// The runtime below.
     pub fn model(&self) -> &M {
-        &self.model
+        &self.sequence.model
     }
 
-    fn encode(&self, prompt: &Prompt) -> Result<Vec<Token>> {
+    fn encode(&self, prompt: &Prompt) -> Result<Encoded> {
         let mut tokens = Vec::with_capacity(512);
-        for piece in prompt.prefix.iter().chain(&prompt.tail) {
+        self.encode_pieces(&prompt.prefix, &mut tokens)?;
+        let prefix = tokens.len();
+        self.encode_pieces(&prompt.tail, &mut tokens)?;
+        Ok(Encoded { tokens, prefix })
+    }
+
+    fn encode_pieces(&self, pieces: &[Piece], tokens: &mut Vec<Token>) -> Result<()> {
+        for piece in pieces {
             match piece {
-                Piece::Text(text) => self.tokenizer.encode(text, &mut tokens),
+                Piece::Text(text) => self.tokenizer.encode(text, tokens),
                 Piece::Special(name) => tokens.push(self.tokenizer.special(name).ok_or_else(|| {
                     Error::new(format!("the model has no special token {name}: it does not speak ChatML"))
                         .hint("use a Qwen2 or Qwen2.5 instruct model: cmdai model list")
                 })?),
             }
         }
-        Ok(tokens)
-    }
-
-    /// Runs the part of `prompt` that the cache does not hold and returns the first decoded token.
-    fn prefill(&mut self, prompt: &[Token], sampler: &mut Sampler) -> Result<Token> {
-        let shared = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        // The last token is run again even if it is cached: its logits are wanted.
-        let kept = shared.min(prompt.len() - 1);
-        self.cached.truncate(kept);
-        self.model.rewind(kept)?;
-        let first = sampler.pick(self.model.forward(&prompt[kept..])?);
-        self.cached.extend_from_slice(&prompt[kept..]);
-        Ok(first)
-    }
-
-    /// Appends `token` to the sequence and returns the next one.
-    fn step(&mut self, token: Token, sampler: &mut Sampler) -> Result<Token> {
-        let next = sampler.pick(self.model.forward(&[token])?);
-        self.cached.push(token);
-        Ok(next)
-    }
-
-    fn run(
-        &mut self,
-        prompt: &[Token],
-        params: &GenerateParams,
-        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
-    ) -> Result<Usage> {
-        let mut sampler = Sampler::new(params);
-        let start = Instant::now();
-        let first = self.prefill(prompt, &mut sampler)?;
-        let prefill_ms = start.elapsed().as_secs_f64() * 1e3;
-        let start = Instant::now();
-        let decoded_tokens = self.decode(first, params, &mut sampler, on_text)?;
-        let decode_ms = start.elapsed().as_secs_f64() * 1e3;
-        let cut = decoded_tokens == params.max_tokens;
-        Ok(Usage { prompt_tokens: prompt.len(), decoded_tokens, cut, prefill_ms, decode_ms })
-    }
-
-    fn decode(
-        &mut self,
-        first: Token,
-        params: &GenerateParams,
-        sampler: &mut Sampler,
-        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
-    ) -> Result<usize> {
-        let mut token = first;
-        let mut text = Utf8Stream::default();
-        for decoded in 1..=params.max_tokens {
-            if self.tokenizer.is_end(token) {
-                return Ok(decoded);
-            }
-            self.tokenizer.write_piece(token, &mut text.bytes);
-            if on_text(text.take()).is_break() || decoded == params.max_tokens {
-                return Ok(decoded);
-            }
-            token = self.step(token, sampler)?;
-        }
-        Ok(params.max_tokens)
+        Ok(())
     }
 }
 
@@ -109,18 +61,92 @@ impl<M: Model> Engine for LocalEngine<M> {
         params: &GenerateParams,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Usage> {
-        let tokens = self.encode(prompt)?;
-        let room = self.model.capacity().saturating_sub(params.max_tokens);
-        if tokens.is_empty() || tokens.len() > room {
-            return Err(Error::usage(format!("the request is too long: {} tokens, room for {room}", tokens.len()))
+        let prompt = self.encode(prompt)?;
+        let (length, room) = (prompt.tokens.len(), self.model().capacity().saturating_sub(params.max_tokens));
+        if length == 0 || length > room {
+            return Err(Error::usage(format!("the request is too long: {length} tokens, room for {room}"))
                 .hint("say it in fewer words"));
         }
-        let outcome = self.run(&tokens, params, on_text);
-        if outcome.is_err() {
-            // What the model's cache holds now is not known: the next request starts from nothing.
-            self.cached.clear();
+        let Self { sequence, tokenizer } = self;
+        let answer = |sequence: &mut _| {
+            Run { sequence, tokenizer, params, sampler: Sampler::new(params) }.answer(&prompt, on_text)
+        };
+        sequence.run(&params.interrupt, answer)
+    }
+
+    fn prepare(&mut self, prompt: &Prompt, interrupt: &Interrupt) -> Result<()> {
+        let Encoded { mut tokens, prefix } = self.encode(prompt)?;
+        if tokens.len() > prefix {
+            // The last one may become another when more is typed.
+            tokens.pop();
         }
-        outcome
+        if tokens.len() > self.model().capacity() || self.sequence.begins_with(&tokens) {
+            return Ok(());
+        }
+        self.sequence.run(interrupt, |sequence| {
+            sequence.align(&tokens, prefix)?;
+            let rest = &tokens[sequence.len()..];
+            if !rest.is_empty() {
+                sequence.append(rest)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// One generation.
+struct Run<'a, M> {
+    sequence: &'a mut Sequence<M>,
+    tokenizer: &'a Tokenizer,
+    params: &'a GenerateParams,
+    sampler: Sampler,
+}
+
+impl<M: Model> Run<'_, M> {
+    fn answer(mut self, prompt: &Encoded, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Usage> {
+        let start = Instant::now();
+        let (first, cached_tokens) = self.prefill(prompt)?;
+        let prefill_ms = start.elapsed().as_secs_f64() * 1e3;
+        let start = Instant::now();
+        let decoded_tokens = self.decode(first, on_text)?;
+        let decode_ms = start.elapsed().as_secs_f64() * 1e3;
+        let cut = decoded_tokens == self.params.max_tokens;
+        Ok(Usage { prompt_tokens: prompt.tokens.len(), cached_tokens, decoded_tokens, cut, prefill_ms, decode_ms })
+    }
+
+    /// Runs the part of `prompt` that is not cached; returns the first decoded token, and how many were.
+    fn prefill(&mut self, prompt: &Encoded) -> Result<(Token, usize)> {
+        // The last token is run even if it is cached: its logits are wanted.
+        let (_, before) = prompt.tokens.split_last().ok_or_else(|| Error::new("the prompt is empty"))?;
+        let cached = self.sequence.align(before, prompt.prefix)?;
+        let rest = &prompt.tokens[self.sequence.len()..];
+        Ok((self.step(rest)?, cached))
+    }
+
+    /// Appends `tokens` to the sequence and returns the next one.
+    fn step(&mut self, tokens: &[Token]) -> Result<Token> {
+        // A runtime looks seldom; a step is short.
+        if self.params.interrupt.is_set() {
+            return Err(Error::Cancelled);
+        }
+        Ok(self.sampler.pick(self.sequence.append(tokens)?))
+    }
+
+    fn decode(&mut self, first: Token, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<usize> {
+        let max_tokens = self.params.max_tokens;
+        let mut token = first;
+        let mut text = Utf8Stream::default();
+        for decoded in 1..=max_tokens {
+            if self.tokenizer.is_end(token) {
+                return Ok(decoded);
+            }
+            self.tokenizer.write_piece(token, &mut text.bytes);
+            if on_text(text.take()).is_break() || decoded == max_tokens {
+                return Ok(decoded);
+            }
+            token = self.step(&[token])?;
+        }
+        Ok(max_tokens)
     }
 }
 

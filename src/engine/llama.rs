@@ -5,12 +5,21 @@
 //! the vocabulary is not read a second time (our tokenizer has it), the weights are not repacked into a second copy,
 //! and the number of threads follows the machine from token to token.
 
-use std::{ffi::CString, os::unix::ffi::OsStrExt, path::Path, ptr::NonNull, sync::OnceLock};
+use std::{
+    ffi::{CString, c_void},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    ptr::NonNull,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
 use llama_cpp_sys_2 as sys;
 
-use super::{Model, Token, threads::Threads};
+use super::{Interrupt, Model, Token, threads::Threads};
 use crate::{
     error::{Context, Error, Result},
     model::gguf::GgufFile,
@@ -29,7 +38,12 @@ pub struct LlamaModel {
     vocabulary: usize,
     position: usize,
     threads: Threads,
+    /// llama.cpp reads it: it lives as long as the context does.
+    interrupt: Interrupt,
 }
+
+/// What `llama_decode` returns where the abort callback has ended it.
+const ABORTED: i32 = 2;
 
 // SAFETY: neither handle is bound to a thread, and every call takes `&mut self` or owns the value.
 unsafe impl Send for LlamaModel {}
@@ -61,7 +75,7 @@ impl LlamaModel {
                 sys::llama_model_free(model.as_ptr());
             })
             .map_err(|error| error.hint("free some memory and try again"))?;
-        Ok(Self { context, model, vocabulary, position: 0, threads })
+        Ok(Self { context, model, vocabulary, position: 0, threads, interrupt: Interrupt::default() })
     }
 
     fn decode(&mut self, tokens: &[Token]) -> Result<()> {
@@ -73,6 +87,10 @@ impl LlamaModel {
             sys::llama_set_n_threads(self.context.as_ptr(), threads, threads);
             sys::llama_decode(self.context.as_ptr(), sys::llama_batch_get_one(ids.as_mut_ptr(), ids.len() as i32))
         };
+        if status == ABORTED {
+            // It has dropped this batch's part of the cache; those before it stay.
+            return Err(Error::Cancelled);
+        }
         if status != 0 {
             return Err(Error::new(format!("llama.cpp could not compute {} tokens: status {status}", ids.len())));
         }
@@ -98,6 +116,16 @@ impl Model for LlamaModel {
             }
             Ok(std::slice::from_raw_parts(logits, self.vocabulary))
         }
+    }
+
+    fn set_interrupt(&mut self, interrupt: Interrupt) {
+        // SAFETY: the context is ours alone. The pointer is to a switch that `self.interrupt` keeps alive until the next
+        // one is set, or the context is freed.
+        unsafe {
+            let switch = Arc::as_ptr(&interrupt.0).cast_mut().cast();
+            sys::llama_set_abort_callback(self.context.as_ptr(), Some(is_set), switch);
+        }
+        self.interrupt = interrupt;
     }
 
     fn position(&self) -> usize {
@@ -146,6 +174,12 @@ impl Model for LlamaModel {
         self.position = (last + 1) as usize;
         Ok(())
     }
+}
+
+/// llama.cpp asks this after each operation of its graph.
+unsafe extern "C" fn is_set(switch: *mut c_void) -> bool {
+    // SAFETY: it is the pointer that `set_interrupt` gave, to a switch that lives as long as llama.cpp has it.
+    unsafe { &*switch.cast::<AtomicBool>() }.load(Ordering::Relaxed)
 }
 
 impl Drop for LlamaModel {

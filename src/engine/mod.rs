@@ -5,6 +5,10 @@
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
@@ -20,6 +24,7 @@ pub mod llama;
 pub mod mlx;
 pub mod remote;
 pub mod sampler;
+mod sequence;
 pub mod threads;
 
 pub use crate::model::tokenizer::Token;
@@ -41,8 +46,23 @@ pub struct Prompt {
     pub tail: Vec<Piece>,
 }
 
+/// Ends what an engine computes, from another thread. Clones are one switch; it does not go back.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    pub fn set(&self) {
+        // It orders nothing else: what is computed after it is only thrown away.
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// How to generate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct GenerateParams {
     /// Most tokens to decode.
     pub max_tokens: usize,
@@ -50,6 +70,8 @@ pub struct GenerateParams {
     pub temperature: f32,
     /// Seed of the sampler; the same seed gives the same text.
     pub seed: u64,
+    /// Once it is set the generation ends with [`Error::Cancelled`].
+    pub interrupt: Interrupt,
 }
 
 /// What an engine reports of one generation.
@@ -57,6 +79,8 @@ pub struct GenerateParams {
 pub struct Usage {
     /// 0 where a server does not tell.
     pub prompt_tokens: usize,
+    /// Those of the prompt whose keys and values were there already, in memory or on disk; 0 where a server does not tell.
+    pub cached_tokens: usize,
     /// Of a server that does not tell: the pieces of text it sent, which are about that many.
     pub decoded_tokens: usize,
     /// The text ends because of [`GenerateParams::max_tokens`].
@@ -70,13 +94,22 @@ pub trait Engine {
     /// Generates for `prompt`. `on_text` gets each new piece of text and may stop the generation.
     ///
     /// # Errors
-    /// The prompt does not fit the context, or the runtime failed.
+    /// The prompt does not fit the context, the interrupt was set, or the runtime failed.
     fn generate(
         &mut self,
         prompt: &Prompt,
         params: &GenerateParams,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Usage>;
+
+    /// Computes what a later prompt that begins with the same text will surely share with `prompt`, and answers nothing:
+    /// for the time in which a person still types. An engine that keeps nothing has nothing to do.
+    ///
+    /// # Errors
+    /// The interrupt was set, or the runtime failed.
+    fn prepare(&mut self, _prompt: &Prompt, _interrupt: &Interrupt) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a local runtime offers below [`Engine`]: one sequence of tokens with its key-value cache.
@@ -84,8 +117,12 @@ pub trait Model {
     /// Appends `tokens` (not empty) to the sequence and returns the logits of the last position, `(vocabulary,)`.
     ///
     /// # Errors
-    /// The context is full, or the runtime failed; the sequence is then unspecified until [`Model::rewind`] to 0.
+    /// The context is full, or the runtime failed; the sequence is then unspecified until [`Model::rewind`] to 0. After
+    /// [`Error::Cancelled`] it is what it was, and perhaps the first of `tokens`, up to [`Model::position`].
     fn forward(&mut self, tokens: &[Token]) -> Result<&[f32]>;
+
+    /// From now on [`Model::forward`] ends early with [`Error::Cancelled`] once `interrupt` is set.
+    fn set_interrupt(&mut self, interrupt: Interrupt);
 
     /// How many tokens the sequence holds.
     fn position(&self) -> usize;

@@ -70,9 +70,10 @@ fn top_k(logits: &[f32], k: usize) -> Vec<(Token, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Interrupt;
 
     fn sampler(temperature: f32, seed: u64) -> Sampler {
-        Sampler::new(&GenerateParams { max_tokens: 1, temperature, seed })
+        Sampler::new(&GenerateParams { max_tokens: 1, temperature, seed, interrupt: Interrupt::default() })
     }
 
     #[test]

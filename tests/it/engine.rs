@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use cmdai::{
     engine::{
-        Engine, GenerateParams, Model, Piece, Prompt, Token, generate::LocalEngine, llama::LlamaModel, threads::Threads,
+        Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, generate::LocalEngine, llama::LlamaModel,
+        threads::Threads,
     },
     model::{gguf::GgufFile, tokenizer::Tokenizer},
 };
@@ -97,7 +98,7 @@ fn generate(engine: &mut dyn Engine, question: &str, params: &GenerateParams) ->
 
 #[test]
 fn greedy_text_is_the_same_with_a_warm_cache_and_a_cold_one() {
-    let greedy = GenerateParams { max_tokens: 12, temperature: 0.0, seed: 0 };
+    let greedy = GenerateParams { max_tokens: 12, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
     let (model, tokenizer) = open();
     let mut cold = LocalEngine::new(model, tokenizer);
     let (expected, _) = generate(&mut cold, "What is the capital of Italy?", &greedy);
@@ -113,11 +114,11 @@ fn greedy_text_is_the_same_with_a_warm_cache_and_a_cold_one() {
 fn callback_stops_the_generation_and_the_limit_holds() {
     let (model, tokenizer) = open();
     let mut engine = LocalEngine::new(model, tokenizer);
-    let params = GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0 };
+    let params = GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
     assert_eq!(generate(&mut engine, "Tell me a long story.", &params).1, 5);
     let mut calls = 0;
     let usage = engine
-        .generate(&prompt("Tell me a long story."), &GenerateParams { max_tokens: 50, ..params }, &mut |_| {
+        .generate(&prompt("Tell me a long story."), &GenerateParams { max_tokens: 50, ..params.clone() }, &mut |_| {
             calls += 1;
             if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
@@ -129,7 +130,7 @@ fn callback_stops_the_generation_and_the_limit_holds() {
 fn prompt_that_does_not_fit_is_refused_with_figures() {
     let (model, tokenizer) = open();
     let mut engine = LocalEngine::new(model, tokenizer);
-    let params = GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0 };
+    let params = GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
     let error = engine
         .generate(&prompt(&"word ".repeat(5000)), &params, &mut |_| ControlFlow::Continue(()))
         .expect_err("5,000 words do not fit");

@@ -6,7 +6,7 @@ use std::{fs, net::TcpListener, ops::ControlFlow, os::unix::fs::PermissionsExt, 
 use cmdai::{
     context::Context,
     engine::{
-        Engine, GenerateParams,
+        Engine, GenerateParams, Interrupt,
         remote::{Patience, Remote, Server, Settings},
     },
     error::Error,
@@ -535,7 +535,7 @@ fn ask(url: &str, patience: Patience) -> Error {
     let settings = Settings { server: Server::parse(url).unwrap(), model: None, key: None };
     let mut engine = Remote::open(settings, patience).unwrap();
     let prompt = prompt::build(WORDS, &Context::capture(Shell::Zsh));
-    let params = GenerateParams { max_tokens: 9, temperature: 0.0, seed: 0 };
+    let params = GenerateParams { max_tokens: 9, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
     engine.generate(&prompt, &params, &mut |_| ControlFlow::Continue(())).expect_err("it must fail")
 }
 

@@ -27,7 +27,7 @@ use self::{
     kv_cache::KvCache,
     repack::Float,
 };
-use super::{Model, Token};
+use super::{Interrupt, Model, Token};
 use crate::{
     error::{Context, Error, Result},
     model::gguf::GgufFile,
@@ -58,6 +58,7 @@ pub struct MlxModel {
     /// Whether the next step is begun before its token is known.
     run_ahead: bool,
     ahead: Option<Ahead>,
+    interrupt: Interrupt,
     not_send: PhantomData<*const ()>,
 }
 
@@ -90,6 +91,7 @@ impl MlxModel {
                 // step begun after the last token is lost time.
                 run_ahead: float == Float::F16,
                 ahead: None,
+                interrupt: Interrupt::default(),
                 not_send: PhantomData,
             })
         })
@@ -110,23 +112,42 @@ impl MlxModel {
         self.cache.rewind(self.position);
     }
 
-    /// The logits after `tokens`, which are appended to the sequence.
-    fn advance(&mut self, tokens: &[Token]) -> Result<Array, Exception> {
+    /// The logits after `tokens`, which are appended to the sequence, as far as the interrupt lets them.
+    fn advance(&mut self, tokens: &[Token]) -> Result<Array> {
         if let Some(ahead) = self.ahead.take() {
             if let [token] = tokens
                 && ahead.token.try_item_exact::<u32>().is_ok_and(|guess| guess == *token)
             {
+                self.position += 1;
                 return Ok(ahead.logits);
             }
             self.cache.rewind(self.position);
         }
         let (leading, rest) = tokens.split_at((tokens.len() - 1) / CHUNK * CHUNK);
         for chunk in leading.chunks(CHUNK) {
-            self.decoder.hidden(&ids(chunk), &mut self.cache)?;
-            self.cache.eval()?;
-            memory::clear_cache()?;
+            self.go_on()?;
+            self.compute(chunk).map_err(failed)?;
+            self.position += chunk.len();
         }
-        let hidden = self.decoder.hidden(&ids(rest), &mut self.cache)?;
+        self.go_on()?;
+        let logits = self.logits_after(rest).map_err(failed)?;
+        self.position += rest.len();
+        Ok(logits)
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.interrupt.is_set() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Computes the keys and values of one chunk of prefill.
+    fn compute(&mut self, chunk: &[Token]) -> Result<(), Exception> {
+        self.decoder.hidden(&ids(chunk), &mut self.cache)?;
+        self.cache.eval()?;
+        memory::clear_cache()
+    }
+
+    fn logits_after(&mut self, tokens: &[Token]) -> Result<Array, Exception> {
+        let hidden = self.decoder.hidden(&ids(tokens), &mut self.cache)?;
         self.decoder.logits(&hidden)
     }
 
@@ -152,8 +173,7 @@ impl Model for MlxModel {
         }
         self.logits = None;
         let logits = guarded(|| {
-            let logits = self.advance(tokens).map_err(failed)?;
-            self.position += tokens.len();
+            let logits = self.advance(tokens)?;
             if self.run_ahead && self.position < CAPACITY {
                 self.begin_next(&logits).map_err(failed)?;
             }
@@ -161,6 +181,10 @@ impl Model for MlxModel {
             Ok(logits)
         })?;
         self.logits.insert(logits).try_as_slice().context(|| "MLX gave no logits")
+    }
+
+    fn set_interrupt(&mut self, interrupt: Interrupt) {
+        self.interrupt = interrupt;
     }
 
     fn position(&self) -> usize {

@@ -31,7 +31,7 @@ struct Message<'a> {
 
 /// The body of the request for `prompt`.
 pub(super) fn of(prompt: &Prompt, params: &GenerateParams, model: Option<&str>) -> Result<String> {
-    let GenerateParams { max_tokens, temperature, seed } = *params;
+    let GenerateParams { max_tokens, temperature, seed, .. } = *params;
     let messages = messages(prompt)?;
     serde_json::to_string(&Body { model, messages, temperature, seed, max_tokens, stream: true })
         .context(|| "could not write the request")
@@ -61,6 +61,7 @@ fn no_chat() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Interrupt;
 
     fn prompt(words: &str) -> Prompt {
         let special = Piece::Special;
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn secret_in_a_request_is_not_sent() {
         let prompt = prompt("log in with token ghp_0123456789abcdefghijABCDEFGHIJ456789");
-        let params = GenerateParams { max_tokens: 9, temperature: 0.8, seed: 3 };
+        let params = GenerateParams { max_tokens: 9, temperature: 0.8, seed: 3, interrupt: Interrupt::default() };
         let wanted = r#"{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"log in with token REDACTED"}],"temperature":0.8,"seed":3,"max_tokens":9,"stream":true}"#;
         assert_eq!(of(&prompt, &params, Some("m")).unwrap(), wanted);
     }

@@ -70,6 +70,7 @@ impl Remote {
         let first_text = first_text.unwrap_or_else(Instant::now);
         Ok(Usage {
             prompt_tokens: 0,
+            cached_tokens: 0,
             decoded_tokens: answer.pieces,
             cut: answer.cut,
             prefill_ms: (first_text - start).as_secs_f64() * 1e3,

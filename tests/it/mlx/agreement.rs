@@ -55,7 +55,7 @@ fn tiny_models_in_every_type_are_the_reference() {
 mod with_llama {
     use cmdai::{
         context::Context,
-        engine::{Engine, Token, generate::LocalEngine, llama::LlamaModel, mlx::MlxModel, threads::Threads},
+        engine::{Engine, Interrupt, Token, generate::LocalEngine, llama::LlamaModel, mlx::MlxModel, threads::Threads},
         error::Result,
         model::{gguf::GgufFile, tokenizer::Tokenizer},
         pipeline,
@@ -114,6 +114,11 @@ mod with_llama {
                 self.seen.differences.push(gap(mlx));
             }
             Ok(mlx)
+        }
+
+        fn set_interrupt(&mut self, interrupt: Interrupt) {
+            self.llama.set_interrupt(interrupt.clone());
+            self.mlx.set_interrupt(interrupt);
         }
 
         fn position(&self) -> usize {

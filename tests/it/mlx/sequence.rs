@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cmdai::engine::{Engine, GenerateParams, Model, Piece, Prompt, generate::LocalEngine};
+use cmdai::engine::{Engine, GenerateParams, Interrupt, Model, Piece, Prompt, generate::LocalEngine};
 
 use super::{SMOLLM, best, distance, open, open_file, tiny, tokens};
 use crate::support::TestEnv;
@@ -148,7 +148,7 @@ fn text_is_the_same_with_a_warm_cache_and_a_cold_one() {
     };
     let ask = |engine: &mut dyn Engine, question: &str| {
         let mut text = String::new();
-        let params = GenerateParams { max_tokens: 8, temperature: 0.0, seed: 0 };
+        let params = GenerateParams { max_tokens: 8, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
         let usage = engine.generate(&prompt(question), &params, &mut |piece| {
             text.push_str(piece);
             std::ops::ControlFlow::Continue(())
