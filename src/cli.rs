@@ -59,6 +59,13 @@ pub enum Command {
     },
     /// Say what this machine is, which engine and model are used and why, and what is wrong
     Doctor(EngineArgs),
+    /// Keep the model warm in the background: started by itself, asked for and ended here
+    Server {
+        #[command(subcommand)]
+        action: ServerAction,
+    },
+    /// Time whole requests, and put them beside what the engine and the memory allow
+    Bench(BenchArgs),
     /// Answer a key press of the shell integration (request on stdin, status and payload on stdout)
     #[command(hide = true)]
     Widget(WidgetArgs),
@@ -95,6 +102,12 @@ pub struct SuggestArgs {
     /// Say on stderr why the command has its risk, and where the time went
     #[arg(long)]
     pub explain: bool,
+    /// Print the command piece by piece, as it is written
+    #[arg(long, conflicts_with = "json")]
+    pub stream: bool,
+    /// Say on stderr where the time went
+    #[arg(long)]
+    pub timing: bool,
     #[command(flatten)]
     pub engine: EngineArgs,
 }
@@ -156,4 +169,40 @@ pub enum ModelAction {
     Verify { model: Option<String> },
     /// Delete a model's file from the store
     Remove { model: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServerAction {
+    /// Start the server, if it does not run
+    Start,
+    /// Have the server leave, and wait until it has
+    Stop,
+    /// Print what the server has open, how long it has run and how fast it answers
+    Status {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Be the server: for service managers, which pass the socket, and for looking at its log
+    Run {
+        /// Stdin is the socket, stderr holds the lock: how a client starts it
+        #[arg(long, hide = true)]
+        started: bool,
+    },
+    /// Tell the server what is being typed (words on stdin), so that it computes them meanwhile
+    #[command(hide = true)]
+    Warm {
+        /// Shell in which it is typed
+        #[arg(long)]
+        shell: Shell,
+    },
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct BenchArgs {
+    /// Rounds, each with every kind of request once
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub rounds: u16,
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }

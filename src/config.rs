@@ -5,7 +5,9 @@ mod remote;
 
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -35,10 +37,16 @@ struct File {
     model: Option<String>,
     engine: Option<String>,
     threads: Option<usize>,
+    server: Option<bool>,
+    server_idle: Option<String>,
+    warm_up: Option<bool>,
     remote: remote::Table,
 }
 
-const KNOWN_KEYS: [&str; 4] = ["model", "engine", "threads", "remote"];
+const KNOWN_KEYS: [&str; 7] = ["model", "engine", "threads", "server", "server_idle", "warm_up", "remote"];
+
+/// Time without a request after which the server leaves.
+const SERVER_IDLE: &str = "15m";
 
 /// Everything that can be set, resolved once per process.
 #[derive(Debug)]
@@ -108,6 +116,49 @@ impl Config {
         }
     }
 
+    /// Whether requests are answered by the resident server.
+    ///
+    /// # Errors
+    /// `CMDAI_SERVER` is neither yes nor no.
+    pub fn server(&self) -> Result<Setting<bool>> {
+        self.switch("server", "CMDAI_SERVER", self.file.server)
+    }
+
+    /// Whether the server computes what is still being typed.
+    ///
+    /// # Errors
+    /// `CMDAI_WARM_UP` is neither yes nor no.
+    pub fn warm_up(&self) -> Result<Setting<bool>> {
+        self.switch("warm_up", "CMDAI_WARM_UP", self.file.warm_up)
+    }
+
+    /// Time without a request after which the server leaves; zero for never.
+    ///
+    /// # Errors
+    /// It is no number with an `s`, `m` or `h` behind it.
+    pub fn server_idle(&self) -> Result<Setting<Duration>> {
+        let found = self.resolve(None, "CMDAI_SERVER_IDLE", self.file.server_idle.clone());
+        let Setting { value, origin } = found.unwrap_or_else(|| default(SERVER_IDLE.to_owned()));
+        match duration(&value) {
+            Some(value) => Ok(Setting { value, origin }),
+            None => Err(Error::usage(format!("server_idle: wanted a time such as 15m, 90s, 2h or 0, found {value:?}"))
+                .hint(format!("it was set by {origin}"))),
+        }
+    }
+
+    fn switch(&self, what: &str, name: &str, file: Option<bool>) -> Result<Setting<bool>> {
+        let text = file.map(|on| if on { "1" } else { "0" }.to_owned());
+        let Setting { value, origin } = self.resolve(None, name, text).unwrap_or_else(|| default("1".to_owned()));
+        match value.to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(Setting { value: true, origin }),
+            "0" | "false" | "no" | "off" => Ok(Setting { value: false, origin }),
+            _ => {
+                Err(Error::usage(format!("{what}: wanted 0 or 1, found {value:?}"))
+                    .hint(format!("it was set by {origin}")))
+            }
+        }
+    }
+
     /// Where models are kept and fetched from, without the [token](Self::hub_token): a request has no use for a secret.
     ///
     /// # Errors
@@ -131,8 +182,7 @@ impl Config {
 
     /// Where what can be made again is kept: `CMDAI_CACHE_DIR`, else the user's cache directory, if there is one.
     pub fn cache(&self) -> Option<PathBuf> {
-        let in_home = || Some(dirs::cache_dir()?.join("cmdai"));
-        variable("CMDAI_CACHE_DIR").map(PathBuf::from).or_else(in_home)
+        cache()
     }
 
     /// The Hub's access token: `HF_TOKEN`, else the one that `huggingface-cli login` left.
@@ -149,6 +199,46 @@ impl Config {
             || file.map(set_by(self.path.as_ref().map_or_else(String::new, |path| path.display().to_string()))),
         )
     }
+}
+
+fn cache() -> Option<PathBuf> {
+    let in_home = || Some(dirs::cache_dir()?.join("cmdai"));
+    variable("CMDAI_CACHE_DIR").map(PathBuf::from).or_else(in_home)
+}
+
+/// Where the server is found: in the user's runtime directory, else in the cache; never in a directory of everybody's.
+pub fn server_socket() -> Option<PathBuf> {
+    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let dir = runtime.map(|dir| dir.join("cmdai")).or_else(|| Some(cache()?.join("run")))?;
+    Some(dir.join("server.sock"))
+}
+
+/// The variables that a server gets of its client's: where things are and cmdai's own, not what else a shell exports.
+pub fn server_environment() -> Vec<(String, String)> {
+    let kept = ["HOME", "PATH", "TMPDIR", "LANG", "LC_ALL", "USER", "LOGNAME", "RUST_BACKTRACE"];
+    let prefixes = ["CMDAI_", "XDG_", "HF_", "MLX_"];
+    // Settings of the remote engine may hold a key, and the server never asks a remote engine.
+    let wanted = |name: &str| {
+        (kept.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix)))
+            && !name.starts_with("CMDAI_REMOTE")
+            && name != "HF_TOKEN"
+    };
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    env::vars_os().filter_map(text).filter(|(name, _)| wanted(name)).collect()
+}
+
+/// `90s`, `15m`, `2h`, or `0`.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (number, unit) = match text.char_indices().next_back()? {
+        (at, 's') => (&text[..at], 1),
+        (at, 'm') => (&text[..at], 60),
+        (at, 'h') => (&text[..at], 3600),
+        _ if text == "0" => (text, 1),
+        _ => return None,
+    };
+    let seconds: u64 = number.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.checked_mul(unit)?)).filter(|time| *time <= Duration::from_secs(365 * 86400))
 }
 
 /// The text of a regular file; a pipe or a device in its place could be waited for without end.

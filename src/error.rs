@@ -8,8 +8,9 @@ use std::fmt::Display;
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure, with an optional next step for the person who sees it.
-#[derive(Debug, thiserror::Error)]
+/// A failure, with an optional next step for the person who sees it. It travels from the server to its clients as it is.
+#[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Error {
     /// The request cannot be used as it stands (empty, too long, not UTF-8).
     #[error("{message}")]

@@ -17,4 +17,5 @@ pub mod platform;
 pub mod prompt;
 pub mod request;
 pub mod safety;
+pub mod server;
 pub mod shell;

@@ -15,6 +15,17 @@ pub fn is_complete(text: &str) -> bool {
     }
 }
 
+/// The command in the answer `text` as far as it is written: what [`command`] gives in the end begins with it.
+pub fn so_far(text: &str) -> &str {
+    let text = text.trim_start();
+    // Around all of an answer, backticks and a prompt sign go; whether they are, the end tells.
+    if text.starts_with(['`', '$']) {
+        return "";
+    }
+    let line = text.split('\n').next().unwrap_or_default();
+    line.trim_end_matches(|c: char| c == '`' || c.is_whitespace())
+}
+
 /// The command in the answer `text`; `ended` is false where decoding stopped at the token limit.
 ///
 /// # Errors
@@ -152,6 +163,28 @@ mod tests {
         assert!(reason("cp /path/to/source .").contains("/path/to/source"));
         assert!(reason("cat <file>").contains("<file>"));
         assert!(reason("scp a your_user@host:").contains("your_user"));
+    }
+
+    #[test]
+    fn command_begins_with_every_beginning_of_it() {
+        for text in [
+            "find . -name '*.py' -mtime -1",
+            "\n\n ls -l \n",
+            "ls -l\nThis lists.",
+            "```bash\nls -l\n```",
+            "`ls -l`",
+            "$ ls -l",
+            "$HOME/bin/x -y",
+            "ls `pwd` ",
+            "ls -l ```",
+            "echo '日本語 🎉' \t | tr -d x",
+        ] {
+            let whole = command(text, true).unwrap();
+            let ends = (0..=text.len()).filter(|at| text.is_char_boundary(*at));
+            let seen: Vec<&str> = ends.map(|at| so_far(&text[..at])).collect();
+            assert!(seen.iter().all(|seen| whole.starts_with(seen)), "{text:?}: {seen:?}");
+        }
+        assert_eq!(so_far("ls -l | wc"), "ls -l | wc");
     }
 
     #[test]

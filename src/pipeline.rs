@@ -1,8 +1,9 @@
 //! One request, from words to rated commands: prompt -> generate -> parse -> assess.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Instant};
 
 use crate::{
+    context::Context,
     engine::{Engine, GenerateParams, Interrupt},
     error::{Error, Result},
     parse, prompt,
@@ -39,18 +40,29 @@ pub fn checked_words(text: &str) -> Result<String> {
     }
 }
 
-/// Suggests up to `request.alternatives` different commands, the likeliest first.
+/// Suggests up to `request.alternatives` different commands, the likeliest first. `on_text` gets that one as far as it is
+/// written, whenever there is more of it. `interrupt` ends the work.
 ///
 /// # Errors
-/// The engine failed, or the likeliest answer is no command that can be shown.
-pub fn suggest(engine: &mut dyn Engine, request: &Request) -> Result<(Vec<Suggestion>, Timing)> {
+/// The engine failed, the work was ended, or the likeliest answer is no command that can be shown.
+pub fn suggest(
+    engine: &mut dyn Engine,
+    request: &Request,
+    interrupt: &Interrupt,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<(Vec<Suggestion>, Timing)> {
     let prompt = prompt::build(&request.words, &request.context);
     let mut timing = Timing::default();
     let mut found: Vec<Suggestion> = Vec::new();
     for seed in 0..(1 + (request.alternatives - 1) * TRIES) as u64 {
         let temperature = if seed == 0 { 0.0 } else { TEMPERATURE };
-        let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt: Interrupt::default() };
-        match one(engine, &prompt, &params, request, &mut timing) {
+        let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt: interrupt.clone() };
+        let mut on_text = |text: &str| {
+            if seed == 0 {
+                on_text(text)
+            }
+        };
+        match one(engine, &prompt, &params, request, &mut timing, &mut on_text) {
             Ok(suggestion) if found.iter().all(|known| known.command != suggestion.command) => found.push(suggestion),
             // The likeliest answer decides whether there is one; a failed draw is only a draw less.
             Err(error) if seed == 0 => return Err(error),
@@ -70,10 +82,16 @@ fn one(
     params: &GenerateParams,
     request: &Request,
     timing: &mut Timing,
+    on_text: &mut dyn FnMut(&str),
 ) -> Result<Suggestion> {
     let mut text = String::new();
+    let mut shown = 0;
     let usage = engine.generate(prompt, params, &mut |piece| {
         text.push_str(piece);
+        let command = safety::printable_part(parse::so_far(&text));
+        if command.len() > std::mem::replace(&mut shown, command.len()) {
+            on_text(command);
+        }
         if parse::is_complete(&text) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     timing.prefill_ms += usage.prefill_ms;
@@ -83,14 +101,31 @@ fn one(
     if params.seed == 0 {
         timing.cached_tokens = usage.cached_tokens;
     }
-    let command = parse::command(&text, !usage.cut)?;
+    let start = Instant::now();
+    let suggestion = suggestion(&text, usage.cut, request);
+    timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
+    suggestion
+}
+
+/// The command in an answer, rated.
+fn suggestion(text: &str, cut: bool, request: &Request) -> Result<Suggestion> {
+    let command = parse::command(text, !cut)?;
     safety::printable(&command).map_err(Error::Unprintable)?;
     let assessment = safety::assess(&command, request.context.shell);
     // The model was about to go on: `case "$1" in` is no command of its own.
-    if parse::is_complete(&text) && is_a_beginning(&command, &assessment) {
+    if parse::is_complete(text) && is_a_beginning(&command, &assessment) {
         return Err(Error::NoCommand("the answer goes over several lines".into()));
     }
     Ok(Suggestion { command, assessment })
+}
+
+/// Has `engine` compute the prompt for `words` that are still being typed. Asked for as they are, only the answer is left
+/// to write; with more words behind them, the beginning is there. `interrupt` ends the work.
+///
+/// # Errors
+/// The engine failed, or the work was ended.
+pub fn prepare(engine: &mut dyn Engine, words: &str, context: &Context, interrupt: &Interrupt) -> Result<()> {
+    engine.prepare(&prompt::build(&checked_words(words)?, context), interrupt)
 }
 
 /// Whether `command` is a first line that the shell would wait after for more.
@@ -101,7 +136,7 @@ fn is_a_beginning(command: &str, assessment: &safety::Assessment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{context::Context, engine::Usage, request::Shell};
+    use crate::{engine::Usage, request::Shell};
 
     /// An engine that always answers the same.
     struct Says(&'static str);
@@ -121,7 +156,8 @@ mod tests {
     fn answer(text: &'static str) -> Result<String> {
         let context = Context::capture(Shell::Bash);
         let request = Request { words: "x".into(), context, alternatives: 1 };
-        suggest(&mut Says(text), &request).map(|(found, _)| found[0].command.clone())
+        suggest(&mut Says(text), &request, &Interrupt::default(), &mut |_| {})
+            .map(|(found, _)| found[0].command.clone())
     }
 
     #[test]

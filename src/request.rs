@@ -57,16 +57,23 @@ pub struct Suggestion {
 /// Where the time of a request went, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Opening the model: mapping the file, vocabulary, context.
+    /// Reaching the server, or starting it; 0 without one.
+    pub connect_ms: f64,
+    /// Waiting in the server for the requests before this one.
+    pub queue_ms: f64,
+    /// Opening the model: mapping the file, vocabulary, context; 0 where it is open.
     pub load_ms: f64,
-    /// Computing the prompt.
+    /// Computing what is not cached of the prompt.
     pub prefill_ms: f64,
     /// Writing the answer, all alternatives together.
     pub decode_ms: f64,
+    /// Finding the command in the answer and rating it.
+    pub parse_ms: f64,
+    /// From the request's words to the command, all of the above and what is between.
+    pub total_ms: f64,
     /// Tokens in the prompt; 0 where a server does not tell.
     pub prompt_tokens: usize,
-    /// Those of the first try's prompt that did not have to be computed.
-    #[serde(default)]
+    /// Of those, the ones that did not have to be computed for the first answer.
     pub cached_tokens: usize,
     /// Tokens decoded.
     pub decoded_tokens: usize,

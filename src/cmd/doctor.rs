@@ -86,7 +86,7 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
         report.check("config", Err(Error::new(warning.clone())));
     }
     let asked = config.engine();
-    let choice = engine::choose(asked.as_ref().map(|setting| setting.value.as_str()), platform);
+    let choice = engine::choose(asked.as_ref().map(|setting| setting.value.as_str()));
     let remote = choice.as_ref().is_ok_and(|choice| choice.name == engine::REMOTE);
     let origin = asked.map_or(String::new(), |setting| format!(" by {}", setting.origin));
     report.check("engine", choice.map(|choice| format!("{}: {}{origin}", choice.name, choice.why)));
@@ -94,6 +94,7 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
     if remote {
         return;
     }
+    report.check("server", resident(config));
     let threads = config.threads().map(|threads| match threads {
         Some(threads) => format!("{}, set by {}", threads.value, threads.origin),
         None => format!("the idle ones of {} cores, counted at each token", platform.cores),
@@ -103,6 +104,24 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
     report.line("model", &format!("{}, set by {}", model.value, model.origin));
     report.check("file", file(config, &model.value));
     report.check("store", store(config));
+}
+
+/// Whether requests are answered by the resident server, and what it does by itself. It is not started to find out.
+fn resident(config: &Config) -> Result<String> {
+    let server = config.server()?;
+    if !server.value {
+        return Ok(format!("not used, by {}: every request opens the model", server.origin));
+    }
+    let idle = config.server_idle()?.value;
+    let leaves = if idle.is_zero() { "stays".to_owned() } else { format!("leaves after {} s unused", idle.as_secs()) };
+    let warm_up =
+        if config.warm_up()?.value { "computes what is being typed" } else { "does not look at what is typed" };
+    let client = super::server::client()?;
+    let runs = match client.status()? {
+        Some(status) => format!("runs as process {}", status.pid),
+        None => "does not run now, the next request starts it".into(),
+    };
+    Ok(format!("{runs}; {leaves}; {warm_up}; {}", client.place.socket().display()))
 }
 
 /// Where the engine `remote` sends what is typed; nothing is sent to find out.

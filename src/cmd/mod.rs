@@ -12,12 +12,14 @@ use crate::{
     safety::hidden_name,
 };
 
+pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod doctor;
 pub mod init;
 pub mod log;
 pub mod model;
+pub mod server;
 pub mod suggest;
 pub mod usage;
 pub mod widget;
@@ -38,8 +40,10 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Completions { shell }) => completions::run(*shell),
         Some(Command::Model { action }) => model::run(action, &Config::load(&EngineArgs::default())?),
         Some(Command::Doctor(args)) => doctor::run(args),
+        Some(Command::Server { action }) => server::run(action),
+        Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(args)) => return check::run(args),
-        Some(Command::Widget(args)) => widget::run(args, |words| suggest::answer(words, args.shell)),
+        Some(Command::Widget(args)) => widget::run(args, |words| suggest::answer(words, args.shell, &mut |_| {})),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -15,16 +15,19 @@ use crate::{
     cli::{EngineArgs, SuggestArgs},
     config::{self, Config},
     context::Context,
-    engine::{self, Choice, Engine, remote},
+    engine::{self, Choice, Interrupt, remote},
     error::{Error, Result},
     model::{
         ModelSpec,
-        store::{Source, Store},
+        store::{Record, Source, Store},
     },
     pipeline,
-    platform::Platform,
     request::{MAX_REQUEST_BYTES, Request, Shell, Suggestion, Timing},
     safety::Risk,
+    server::{
+        client::Fault,
+        protocol::{Job, Target},
+    },
 };
 
 /// Answers one request.
@@ -39,94 +42,153 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
         note(&format!("cmdai: {warning}"));
     }
     let request = Request { words, context: Context::capture(shell), alternatives: args.alternatives.into() };
-    let mut engine = open(&config, &|spec| offer_pull(spec, &config))?;
     let sign = waiting_sign();
-    let outcome = pipeline::suggest(engine.model.as_mut(), &request);
+    let mut growing = Growing::default();
+    let outcome = answer_request(&config, request, &|spec| sign.suspend(|| offer_pull(spec, &config)), &mut |text| {
+        if args.stream {
+            sign.finish_and_clear();
+            growing.show(text);
+        }
+    });
     sign.finish_and_clear();
-    let (suggestions, mut timing) = outcome?;
-    timing.load_ms = engine.load_ms;
+    let answered = growing.end(outcome)?;
     if args.json {
-        return super::print(&to_json(&suggestions, &timing));
+        return super::print(&to_json(&answered.suggestions, &answered.timing));
     }
-    for suggestion in &suggestions {
+    for suggestion in &answered.suggestions {
         note(&risk_line(suggestion));
         if args.explain {
             explain(suggestion);
         }
     }
-    if args.explain {
-        note(&match engine.server {
-            Some(server) => remote_line(&timing, &server),
-            None => timing_line(&timing),
-        });
+    if args.explain || args.timing {
+        note(&answered.timing_line());
     }
-    super::print(&suggestions.iter().map(|suggestion| format!("{}\n", suggestion.command)).collect::<String>())
+    let rest = answered.suggestions.iter().map(|suggestion| format!("{}\n", suggestion.command)).collect::<String>();
+    super::print(rest.strip_prefix(&growing.shown).unwrap_or(&rest))
 }
 
 /// The command for `words`, checked ones, for a widget: no question is asked, nothing is printed. Its note is the risk,
-/// where there is any.
+/// where there is any. `preview` gets the command as far as it is written.
 ///
 /// # Errors
 /// As [`run`].
-pub fn answer(words: String, shell: Shell) -> Result<Answer> {
+pub fn answer(words: String, shell: Shell, preview: &mut dyn FnMut(&str)) -> Result<Answer> {
     let config = Config::load(&EngineArgs::default())?;
-    let mut engine = open(&config, &|spec| Err(Store::absent(spec)))?;
     let request = Request { words, context: Context::capture(shell), alternatives: 1 };
-    let (suggestions, _) = pipeline::suggest(engine.model.as_mut(), &request)?;
-    // Now, while the person still waits: what is left for after the answer is time in which a key could run it unseen.
-    drop(engine);
-    let Some(suggestion) = suggestions.into_iter().next() else {
+    let answered = answer_request(&config, request, &|spec| Err(Store::absent(spec)), preview)?;
+    let Some(suggestion) = answered.suggestions.into_iter().next() else {
         return Err(Error::NoCommand("the model gave an empty answer".into()));
     };
     let note = if suggestion.assessment.risk == Risk::Safe { String::new() } else { risk_line(&suggestion) };
     Ok(Answer { command: suggestion.command, note })
 }
 
-struct Opened {
-    model: Box<dyn Engine>,
-    load_ms: f64,
-    /// Where the words go, if they leave the process.
-    server: Option<String>,
+/// What a request came to.
+pub struct Answered {
+    pub suggestions: Vec<Suggestion>,
+    pub timing: Timing,
+    /// Where the words went, if they left the machine's own engines.
+    pub remote: Option<String>,
 }
 
-/// Opens the configured engine; `missing` says what to do where it needs a model file that is not here.
-fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Opened> {
-    let platform = Platform::detect();
-    // Before anybody is told to fetch a model for an engine that is not there.
-    let choice = engine::choose(config.engine().as_ref().map(|engine| engine.value.as_str()), &platform)?;
-    match choice.name {
-        engine::REMOTE => open_remote(config),
-        _ => open_local(config, &choice, &platform, missing),
+impl Answered {
+    fn timing_line(&self) -> String {
+        match &self.remote {
+            Some(server) => remote_line(&self.timing, server),
+            None => timing_line(&self.timing),
+        }
     }
 }
 
-fn open_remote(config: &Config) -> Result<Opened> {
+/// Has `request` answered by the resident server, by an engine in this process where there is none, or by a remote one
+/// where that is asked for. `missing` says what to do where the model's file is not here.
+///
+/// # Errors
+/// As [`run`].
+pub fn answer_request(
+    config: &Config,
+    request: Request,
+    missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<Answered> {
     let start = Instant::now();
-    let settings = config.remote()?;
-    let server = Some(settings.server.to_string());
-    let model = Box::new(remote::Remote::open(settings, remote::Patience::default())?);
-    Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3, server })
+    // Before anybody is told to fetch a model for an engine that is not there.
+    let choice = engine::choose(config.engine().as_ref().map(|engine| engine.value.as_str()))?;
+    let (suggestions, timing, remote) = if choice.name == engine::REMOTE {
+        let settings = config.remote()?;
+        let server = settings.server.to_string();
+        let mut engine = remote::Remote::open(settings, remote::Patience::default())?;
+        let (suggestions, timing) = pipeline::suggest(&mut engine, &request, &Interrupt::default(), on_text)?;
+        (suggestions, timing, Some(server))
+    } else {
+        let target = target(config, &choice, find(config, missing)?)?;
+        let (suggestions, timing) = ask(config, Job { request, target }, on_text)?;
+        (suggestions, timing, None)
+    };
+    let total_ms = start.elapsed().as_secs_f64() * 1e3;
+    Ok(Answered { suggestions, timing: Timing { total_ms, ..timing }, remote })
 }
 
-fn open_local(
-    config: &Config,
-    choice: &Choice,
-    platform: &Platform,
-    missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>,
-) -> Result<Opened> {
+/// What the server needs to know to open `model` as it is configured here.
+///
+/// # Errors
+/// The number of threads is none.
+pub fn target(config: &Config, engine: &Choice, model: Record) -> Result<Target> {
+    Ok(Target { model, engine: engine.name.to_owned(), threads: config.threads()?.map(|threads| threads.value) })
+}
+
+/// The configured model, verified.
+fn find(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Record> {
     let store = Store::new(config.store()?);
     let spec = ModelSpec::parse(&config.model().value)?;
-    let model = match store.locate(&spec)? {
-        Some(model) => model,
-        None => {
-            missing(&spec)?;
-            store.locate(&spec)?.ok_or_else(|| Store::absent(&spec))?
+    if let Some(model) = store.locate(&spec)? {
+        return Ok(model);
+    }
+    missing(&spec)?;
+    store.locate(&spec)?.ok_or_else(|| Store::absent(&spec))
+}
+
+fn ask(config: &Config, job: Job, on_text: &mut dyn FnMut(&str)) -> Result<(Vec<Suggestion>, Timing)> {
+    if config.server()?.value {
+        let outcome =
+            super::server::client().map_err(Fault::Unreachable).and_then(|client| client.suggest(job.clone(), on_text));
+        match outcome {
+            Err(Fault::Unreachable(why)) => tracing::warn!(%why, "no server can be reached: computing here"),
+            outcome => return Ok(outcome?),
         }
-    };
-    let settings = engine::Settings { threads: config.threads()?.map(|threads| threads.value), cache: config.cache() };
+    }
     let start = Instant::now();
-    let model = engine::open(&model, choice, platform, &settings)?;
-    Ok(Opened { model, load_ms: start.elapsed().as_secs_f64() * 1e3, server: None })
+    let mut engine = engine::open(&job.target.model, &job.target.engine, &job.target.settings(config.cache()))?;
+    let load_ms = start.elapsed().as_secs_f64() * 1e3;
+    let (suggestions, timing) = pipeline::suggest(engine.as_mut(), &job.request, &Interrupt::default(), on_text)?;
+    Ok((suggestions, Timing { load_ms, ..timing }))
+}
+
+/// A command that is printed while it is written. What is printed stays printed, so only what surely is a part of it is.
+#[derive(Default)]
+struct Growing {
+    shown: String,
+}
+
+impl Growing {
+    fn show(&mut self, text: &str) {
+        if let Some(more) = text.strip_prefix(self.shown.as_str()).filter(|more| !more.is_empty())
+            && super::print(more).is_ok()
+        {
+            self.shown = text.to_owned();
+        }
+    }
+
+    /// Ends the line of a command that comes to nothing, or to something else.
+    fn end(&mut self, outcome: Result<Answered>) -> Result<Answered> {
+        let holds = |answered: &Answered| answered.suggestions[0].command.starts_with(&self.shown);
+        if !self.shown.is_empty() && !outcome.as_ref().is_ok_and(holds) {
+            super::print("\n")?;
+            self.shown.clear();
+        }
+        outcome
+    }
 }
 
 /// Something that moves on a terminal's stderr while the model computes; nothing elsewhere.
@@ -211,9 +273,13 @@ fn explain(suggestion: &Suggestion) {
 }
 
 fn timing_line(timing: &Timing) -> String {
-    let Timing { load_ms, prefill_ms, decode_ms, prompt_tokens, cached_tokens, decoded_tokens } = timing;
+    let Timing { connect_ms, queue_ms, load_ms, prefill_ms, decode_ms, parse_ms, total_ms, .. } = timing;
+    let Timing { prompt_tokens, cached_tokens, decoded_tokens, .. } = timing;
     format!(
-        "  load {load_ms:.0} ms, prefill {prompt_tokens} tokens ({cached_tokens} cached) {prefill_ms:.0} ms, decode {decoded_tokens} tokens {decode_ms:.0} ms"
+        "  connect {connect_ms:.1} ms, queue {queue_ms:.1} ms, load {load_ms:.0} ms, prefill {} tokens {prefill_ms:.0} ms \
+         ({cached_tokens} were there), decode {decoded_tokens} tokens {decode_ms:.0} ms, parse {parse_ms:.1} ms, \
+         total {total_ms:.0} ms",
+        prompt_tokens - cached_tokens
     )
 }
 

@@ -191,13 +191,11 @@ pub struct Choice {
 ///
 /// # Errors
 /// The one asked for is unknown or not built in, or none is built in and none was asked for.
-pub fn choose(requested: Option<&str>, platform: &Platform) -> Result<Choice> {
+pub fn choose(requested: Option<&str>) -> Result<Choice> {
     let Some(wanted) = requested else {
         let name = BUILT_IN.first().ok_or_else(|| Error::new("no engine is built in").hint("run ./install.sh"))?;
-        return Ok(Choice {
-            name,
-            why: format!("the best of the engines built in for {} {}", platform.os, platform.arch),
-        });
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        return Ok(Choice { name, why: format!("the best of the engines built in for {os} {arch}") });
     };
     let here: Vec<&'static str> = BUILT_IN.iter().copied().chain([REMOTE]).collect();
     let is_it = |name: &&str| *name == wanted || name.split('.').next() == Some(wanted);
@@ -210,19 +208,71 @@ pub fn choose(requested: Option<&str>, platform: &Platform) -> Result<Choice> {
     }
 }
 
-/// Opens `model`, a verified file, on the engine of `choice`.
+/// Opens `model`, a verified file, on the engine of that `name`.
 ///
 /// # Errors
 /// An engine without model files, a file that does not hold up, a processor that lacks what this build needs, no memory.
-pub fn open(model: &Record, choice: &Choice, platform: &Platform, settings: &Settings) -> Result<Box<dyn Engine>> {
-    tracing::info!(%platform, engine = choice.name, why = choice.why, model = %model.path.display(), "opening");
-    match choice.name {
+pub fn open(model: &Record, name: &str, settings: &Settings) -> Result<Box<dyn Engine>> {
+    tracing::info!(engine = name, model = %model.path.display(), "opening");
+    match name {
         #[cfg(mlx)]
         "mlx" => open_mlx(model, settings),
         #[cfg(feature = "llama")]
-        "llama.cpp" => open_llama(model, settings, platform),
+        "llama.cpp" => open_llama(model, settings),
         other => Err(Error::new(format!("engine {other} cannot open {}", model.path.display()))),
     }
+}
+
+/// How fast an engine computes by itself: no prompt, no tokenizer, no text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BareRates {
+    /// Tokens a second, computed together.
+    pub prefill: f64,
+    /// Tokens a second, one after the other.
+    pub decode: f64,
+    /// Bytes of weights that a decoded token reads: all but the embeddings that it does not look up.
+    pub bytes_per_token: f64,
+}
+
+/// Opens `model` on the engine of that `name` and lets it compute `count` tokens at once, then one by one.
+///
+/// # Errors
+/// As of [`open`] and [`Model::forward`].
+pub fn bare_rates(model: &Record, name: &str, settings: &Settings, count: usize) -> Result<BareRates> {
+    let file = crate::model::gguf::GgufFile::open(&model.path)?;
+    let (prefill, decode) = match name {
+        #[cfg(mlx)]
+        "mlx" => rates(mlx::MlxModel::open(&file, &model.sha256, packed(settings).as_deref())?, count),
+        #[cfg(feature = "llama")]
+        "llama.cpp" => rates(llama::LlamaModel::open(&model.path, &file, threads(settings))?, count),
+        other => Err(Error::new(format!("engine {other} cannot open {}", model.path.display()))),
+    }?;
+    let weights: usize = file.tensors().iter().map(|tensor| tensor.range().len()).sum();
+    // Without a matrix of its own for the output, the embeddings serve as it and are read whole.
+    let looked_up = file.tensor("output.weight").and_then(|_| file.tensor("token_embd.weight"));
+    let looked_up = looked_up.map_or(0, |tensor| tensor.range().len());
+    Ok(BareRates { prefill, decode, bytes_per_token: (weights - looked_up) as f64 })
+}
+
+/// Tokens a second of prefill and of decoding, the better of two runs: the first reads the weights from the disk.
+#[cfg(any(mlx, feature = "llama"))]
+fn rates(mut model: impl Model, count: usize) -> Result<(f64, f64)> {
+    // Any tokens do: what is computed does not depend on them.
+    let tokens: Vec<Token> = (0..count as Token).collect();
+    let mut best = (0.0f64, 0.0f64);
+    for _ in 0..2 {
+        model.rewind(0)?;
+        let start = std::time::Instant::now();
+        model.forward(&tokens)?;
+        let prefill = count as f64 / start.elapsed().as_secs_f64();
+        let start = std::time::Instant::now();
+        for token in &tokens {
+            model.forward(&[*token])?;
+        }
+        let decode = count as f64 / start.elapsed().as_secs_f64();
+        best = (best.0.max(prefill), best.1.max(decode));
+    }
+    Ok(best)
 }
 
 /// Deletes what engines keep in `cache` of the model whose SHA-256 is `model`. Only a cache: what cannot be deleted stays.
@@ -241,15 +291,26 @@ fn remove_files(directory: &Path, stem: &str, kept: Option<&Path>) {
 
 #[cfg(mlx)]
 fn open_mlx(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
-    let cache = settings.cache.as_ref().map(|cache| cache.join(PACKED));
-    open_local(model, |file| mlx::MlxModel::open(file, &model.sha256, cache.as_deref()))
+    open_local(model, |file| mlx::MlxModel::open(file, &model.sha256, packed(settings).as_deref()))
+}
+
+#[cfg(mlx)]
+fn packed(settings: &Settings) -> Option<PathBuf> {
+    settings.cache.as_ref().map(|cache| cache.join(PACKED))
 }
 
 #[cfg(feature = "llama")]
-fn open_llama(model: &Record, settings: &Settings, platform: &Platform) -> Result<Box<dyn Engine>> {
-    let following = || threads::Threads::following(platform.cores, platform.processors);
-    let threads = settings.threads.map_or_else(following, threads::Threads::fixed);
-    open_local(model, |file| llama::LlamaModel::open(&model.path, file, threads))
+fn open_llama(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
+    open_local(model, |file| llama::LlamaModel::open(&model.path, file, threads(settings)))
+}
+
+#[cfg(feature = "llama")]
+fn threads(settings: &Settings) -> threads::Threads {
+    let following = || {
+        let platform = Platform::detect();
+        threads::Threads::following(platform.cores, platform.processors)
+    };
+    settings.threads.map_or_else(following, threads::Threads::fixed)
 }
 
 /// A runtime and our tokenizer read different parts of the file: side by side, the shorter one costs nothing.
@@ -277,7 +338,7 @@ mod tests {
     fn engine_that_is_unknown_or_not_built_in_is_refused_by_name() {
         let absent = NAMES.into_iter().filter(|name| !BUILT_IN.contains(name) && *name != REMOTE);
         for (name, why) in absent.map(|name| (name, "is not built in")).chain([("cuda", "is unknown")]) {
-            let error = choose(Some(name), &Platform::detect()).expect_err(name);
+            let error = choose(Some(name)).expect_err(name);
             assert_eq!((error.exit_code(), error.to_string()), (2, format!("engine {name:?} {why}")));
             assert!(error.next_step().unwrap().ends_with("remote"), "{error:?}");
         }
@@ -285,16 +346,16 @@ mod tests {
 
     #[test]
     fn remote_engine_is_there_in_every_build_and_never_chosen_by_itself() {
-        assert_eq!(choose(Some("remote"), &Platform::detect()).unwrap().name, REMOTE);
+        assert_eq!(choose(Some("remote")).unwrap().name, REMOTE);
         assert!(!BUILT_IN.contains(&REMOTE));
-        assert!(choose(None, &Platform::detect()).is_ok_and(|choice| choice.name != REMOTE) || BUILT_IN.is_empty());
+        assert!(choose(None).is_ok_and(|choice| choice.name != REMOTE) || BUILT_IN.is_empty());
     }
 
     #[test]
     fn short_and_long_name_mean_the_same_engine() {
         for name in BUILT_IN {
             let short = name.split('.').next();
-            assert_eq!(choose(short, &Platform::detect()).unwrap().name, *name);
+            assert_eq!(choose(short).unwrap().name, *name);
         }
     }
 }

@@ -23,7 +23,7 @@ mod wrap;
 mod zsh;
 
 pub use rules::rule_names;
-pub use text::{hidden_name, printable};
+pub use text::{hidden_name, printable, printable_part};
 
 use serde::{Deserialize, Serialize};
 

@@ -12,6 +12,11 @@ pub fn printable(command: &str) -> Result<(), String> {
     }
 }
 
+/// The beginning of `text` that [`printable`] accepts.
+pub fn printable_part(text: &str) -> &str {
+    first_hidden(text).map_or(text, |(at, ..)| &text[..at])
+}
+
 /// The first refused character, with its byte offset and its name.
 pub(super) fn first_hidden(command: &str) -> Option<(usize, char, &'static str)> {
     command.char_indices().find_map(|(at, c)| hidden_name(c).map(|name| (at, c, name)))

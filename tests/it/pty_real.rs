@@ -15,7 +15,11 @@ fn shell(shell: Shell, models: &str) -> Term {
         Shell::Fish => format!("'{CMDAI}' init fish | source\n"),
         _ => format!("eval \"$('{CMDAI}' init {})\"\n", shell.name()),
     };
-    let env = vec![("CMDAI_MODELS_DIR", models.to_owned()), ("HF_HUB_OFFLINE", "1".to_owned())];
+    let env = vec![
+        ("CMDAI_MODELS_DIR", models.to_owned()),
+        ("HF_HUB_OFFLINE", "1".to_owned()),
+        ("CMDAI_SERVER", "0".to_owned()),
+    ];
     Term::with(shell, Setup { after: load, env, ..Setup::default() })
 }
 

@@ -58,7 +58,7 @@ impl TestEnv {
     /// With an empty store, and no network to fill it from.
     pub(crate) fn without_model() -> Self {
         let home = tempfile::tempdir().expect("a scratch directory");
-        let variables = [("SHELL", "/bin/bash"), ("LANG", "C.UTF-8"), ("HF_HUB_OFFLINE", "1")];
+        let variables = [("SHELL", "/bin/bash"), ("LANG", "C.UTF-8"), ("HF_HUB_OFFLINE", "1"), ("CMDAI_SERVER", "0")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         Self { home, variables }
     }

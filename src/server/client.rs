@@ -1,0 +1,304 @@
+//! The client's side: reach the server, or start one; ask; give up in time.
+//!
+//! This is the way of every key press, so it does little: one connection, one frame out, the replies in.
+
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, geteuid, kill_process},
+};
+use tokio::{
+    io::BufReader,
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    runtime::{Builder, Runtime},
+    time::{sleep, timeout},
+};
+
+use super::{
+    place::Place,
+    protocol::{self, Ask, Hello, Job, Reply, Status},
+};
+use crate::{
+    error::{Context, Error, Result},
+    request::{Shell, Suggestion, Timing},
+};
+
+/// A server that is there says so, and then says every second that it still is. One that is silent for this long is
+/// stopped or hangs.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Until when a server must have been reached, whoever starts it.
+const REACH: Duration = Duration::from_secs(10);
+
+/// Between two looks for a server that another process is just starting.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// What a client needs to reach its server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub place: Place,
+    /// The program to start as the server.
+    pub program: PathBuf,
+    /// Its environment.
+    pub variables: Vec<(String, String)>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Fault {
+    /// There is no server, and none can be made: whoever asks has to compute for himself.
+    Unreachable(Error),
+    /// What the request came to.
+    Answer(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unreachable(error) | Fault::Answer(error) => error,
+        }
+    }
+}
+
+impl Client {
+    /// Has `job` answered; `on_text` gets the command as far as it is written.
+    ///
+    /// # Errors
+    /// What the server's pipeline reports; that it cannot be reached, or that it fell silent.
+    pub fn suggest(
+        &self,
+        job: Job,
+        on_text: &mut dyn FnMut(&str),
+    ) -> std::result::Result<(Vec<Suggestion>, Timing), Fault> {
+        runtime()?.block_on(async {
+            let start = Instant::now();
+            let ask = Ask::Suggest(Box::new(job));
+            // A server that dies or leaves with the request is followed by another; one that does so twice has a reason.
+            for last in [false, true] {
+                let mut connection = self.reach().await?;
+                let connect_ms = start.elapsed().as_secs_f64() * 1e3;
+                match connection.suggest(&ask, on_text).await {
+                    Ok(Reply::Done { suggestions, timing }) => {
+                        return Ok((suggestions, Timing { connect_ms, ..timing }));
+                    }
+                    Ok(Reply::Failed(error)) => return Err(error.into()),
+                    Ok(_) => return Err(Error::new("the server answered something else").into()),
+                    Err(cause) if gone(&cause) && !last => tracing::info!(%cause, "the server went away"),
+                    Err(cause) => return Err(self.broken(&cause).into()),
+                }
+            }
+            unreachable!("the second try returns")
+        })
+    }
+
+    /// Lets the server, if there is one or one can be started, compute what the person is typing.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn warm(&self, words: String, shell: Shell) -> Result<()> {
+        runtime()?.block_on(async {
+            let mut connection = self.reach().await?;
+            connection.send(&Ask::Warm { words, shell }).await.map_err(|cause| self.broken(&cause))
+        })
+    }
+
+    /// Reaches the server or starts it, and asks how it is.
+    ///
+    /// # Errors
+    /// There is none, or it does not answer.
+    pub fn start(&self) -> Result<Status> {
+        runtime()?.block_on(async { self.status_of(self.reach().await?).await })
+    }
+
+    /// How the server is; none if none runs.
+    ///
+    /// # Errors
+    /// One runs that does not answer.
+    pub fn status(&self) -> Result<Option<Status>> {
+        runtime()?.block_on(async {
+            match self.connect().await? {
+                Some(connection) => self.status_of(connection).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Has the server leave, and waits until it has; false if none runs. One that does not answer is killed.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub fn stop(&self) -> Result<bool> {
+        runtime()?.block_on(async {
+            let Ok(stream) = UnixStream::connect(self.place.socket()).await else { return Ok(false) };
+            let pid = peer(&stream)?;
+            let left = async {
+                let mut connection = Connection::open(stream).await?;
+                connection.send(&Ask::Stop).await?;
+                while connection.next::<Reply>().await?.is_some() {}
+                io::Result::Ok(())
+            };
+            match timeout(SILENCE, left).await {
+                // An error is the end of a connection, too.
+                Ok(_) => {}
+                Err(_) => kill(pid)?,
+            }
+            while !self.place.is_free()? {
+                sleep(RETRY).await;
+            }
+            Ok(true)
+        })
+    }
+
+    async fn status_of(&self, mut connection: Connection) -> Result<Status> {
+        let outcome = async {
+            connection.send(&Ask::Status).await?;
+            connection.heard().await
+        };
+        match outcome.await {
+            Ok(Reply::Status(status)) => Ok(status),
+            Ok(_) => Err(Error::new("the server answered something else")),
+            Err(cause) => Err(self.broken(&cause)),
+        }
+    }
+
+    /// A connection to the server of this version, which is started if there is none.
+    async fn reach(&self) -> std::result::Result<Connection, Fault> {
+        let start = Instant::now();
+        while start.elapsed() < REACH {
+            if let Some(connection) = self.connect().await? {
+                return Ok(connection);
+            }
+            if !self.place.start(&self.program, &self.variables).map_err(Fault::Unreachable)? {
+                sleep(RETRY).await;
+            }
+        }
+        Err(Fault::Unreachable(Error::new(format!("no server came to be in {} s", REACH.as_secs()))))
+    }
+
+    /// A connection to a server of this version, if one serves the socket. One of another version leaves.
+    async fn connect(&self) -> Result<Option<Connection>> {
+        let stream = match UnixStream::connect(self.place.socket()).await {
+            Ok(stream) => stream,
+            Err(cause) if is_absent(&cause) => return Ok(None),
+            Err(cause) => return Err(self.broken(&cause)),
+        };
+        peer(&stream)?;
+        match Connection::open(stream).await {
+            Ok(connection) => Ok(Some(connection)),
+            // It was leaving, or is of another version and leaves now.
+            Err(cause) if gone(&cause) => Ok(None),
+            Err(cause) => Err(self.broken(&cause)),
+        }
+    }
+
+    fn broken(&self, cause: &io::Error) -> Error {
+        let socket = self.place.socket().display();
+        Error::new(format!("the server at {socket} does not answer: {cause}"))
+            .hint("run cmdai server stop, or set CMDAI_SERVER=0 to do without it")
+    }
+}
+
+/// A connection that has heard the server's [`Hello`].
+struct Connection {
+    from: BufReader<OwnedReadHalf>,
+    to: OwnedWriteHalf,
+}
+
+impl Connection {
+    async fn open(stream: UnixStream) -> io::Result<Self> {
+        let (from, to) = stream.into_split();
+        let mut connection = Self { from: BufReader::new(from), to };
+        connection.send(&Hello::ours()).await?;
+        let hello: Hello = connection.expect().await?;
+        if hello == Hello::ours() {
+            return Ok(connection);
+        }
+        Err(io::Error::new(io::ErrorKind::ConnectionReset, format!("it is of another version: {}", hello.cmdai)))
+    }
+
+    async fn send(&mut self, message: &impl serde::Serialize) -> io::Result<()> {
+        timeout(SILENCE, protocol::write(&mut self.to, message)).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// The next frame; none where the server closed.
+    async fn next<T: serde::de::DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        timeout(SILENCE, protocol::read(&mut self.from)).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    async fn expect<T: serde::de::DeserializeOwned>(&mut self) -> io::Result<T> {
+        self.next().await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// The next reply that says something.
+    async fn heard(&mut self) -> io::Result<Reply> {
+        loop {
+            match self.expect().await? {
+                Reply::Waiting => {}
+                reply => return Ok(reply),
+            }
+        }
+    }
+
+    async fn suggest(&mut self, ask: &Ask, on_text: &mut dyn FnMut(&str)) -> io::Result<Reply> {
+        self.send(ask).await?;
+        loop {
+            match self.heard().await? {
+                Reply::Text(text) => on_text(&text),
+                reply => return Ok(reply),
+            }
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_io().enable_time().build().context(|| "could not prepare a connection")
+}
+
+/// The process at the other end, which must be this user's.
+fn peer(stream: &UnixStream) -> Result<Option<i32>> {
+    let peer = stream.peer_cred().context(|| "could not tell whose server it is")?;
+    if peer.uid() == geteuid().as_raw() {
+        return Ok(peer.pid());
+    }
+    Err(Error::new(format!("the server belongs to user {}, not to you", peer.uid()))
+        .hint("look who serves that socket"))
+}
+
+fn kill(pid: Option<i32>) -> Result<()> {
+    let what = || "could not end the server, which does not answer";
+    let pid = pid.and_then(Pid::from_raw).ok_or_else(|| Error::new(what()))?;
+    match kill_process(pid, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(cause) => Err(cause).context(what),
+    }
+}
+
+/// Whether nobody serves the socket, or more want to than it has places for.
+fn is_absent(cause: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+    matches!(cause.kind(), NotFound | ConnectionRefused | WouldBlock)
+}
+
+/// Whether the server ended or is ending.
+fn gone(cause: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(cause.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("it was silent for {} s", SILENCE.as_secs()))
+}

@@ -1,0 +1,220 @@
+//! The thread that computes: it opens the model, answers one request after the other, and, when none waits, prepares
+//! what a person is typing.
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{JoinHandle, spawn},
+    time::Instant,
+};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::protocol::{Job, Reply, Target};
+use crate::{
+    context::Context,
+    engine::{self, Engine, Interrupt},
+    error::{Error, Result},
+    pipeline,
+    request::Shell,
+};
+
+/// What a person has typed so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Draft {
+    pub(super) words: String,
+    pub(super) shell: Shell,
+}
+
+/// What is open.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) engine: String,
+    pub(super) model: PathBuf,
+}
+
+enum Work {
+    Open(Target),
+    Suggest { job: Job, interrupt: Interrupt, replies: UnboundedSender<Reply>, queued: Instant },
+    Prepare { draft: Draft, interrupt: Interrupt },
+}
+
+/// The main thread's end of it.
+pub(super) struct Worker {
+    queue: Option<Sender<Work>>,
+    thread: Option<JoinHandle<()>>,
+    /// Work that is waiting or being done.
+    pending: Arc<AtomicUsize>,
+    opened: Arc<Mutex<Option<Opened>>>,
+    /// The latest draft, and what ends its computation.
+    draft: RefCell<Option<(Draft, Interrupt)>>,
+}
+
+impl Worker {
+    /// Starts the thread, which opens `target` at once.
+    pub(super) fn start(cache: Option<PathBuf>, target: Option<Target>) -> Self {
+        let (queue, work) = channel();
+        let (pending, opened) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+        let (shown, done) = (Arc::clone(&opened), Arc::clone(&pending));
+        let thread = spawn(move || Desk { engine: None, cache, opened: shown }.run(&work, &done));
+        let worker = Self { queue: Some(queue), thread: Some(thread), pending, opened, draft: RefCell::default() };
+        if let Some(target) = target {
+            worker.put(Work::Open(target));
+        }
+        worker
+    }
+
+    /// Has `job` answered. `interrupt` ends it.
+    pub(super) fn suggest(&self, job: Job, interrupt: Interrupt) -> UnboundedReceiver<Reply> {
+        self.drop_draft(&Draft { words: job.request.words.clone(), shell: job.request.context.shell });
+        let (replies, receiver) = unbounded_channel();
+        self.put(Work::Suggest { job, interrupt, replies, queued: Instant::now() });
+        receiver
+    }
+
+    /// Has `draft` computed, in place of the one before it.
+    pub(super) fn prepare(&self, draft: Draft) {
+        if self.draft.borrow().as_ref().is_some_and(|(before, _)| *before == draft) {
+            return;
+        }
+        self.drop_draft(&draft);
+        let interrupt = Interrupt::default();
+        *self.draft.borrow_mut() = Some((draft.clone(), interrupt.clone()));
+        self.put(Work::Prepare { draft, interrupt });
+    }
+
+    /// Ends the computation of the last draft, unless `next` goes on from it.
+    fn drop_draft(&self, next: &Draft) {
+        if let Some((draft, interrupt)) = self.draft.take()
+            && !(draft.shell == next.shell && next.words.starts_with(&draft.words))
+        {
+            interrupt.set();
+        }
+    }
+
+    /// Whether anything is waiting or being done.
+    pub(super) fn is_busy(&self) -> bool {
+        self.pending.load(Ordering::Relaxed) > 0
+    }
+
+    /// What is open now.
+    pub(super) fn opened(&self) -> Option<Opened> {
+        lock(&self.opened).clone()
+    }
+
+    fn put(&self, work: Work) {
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        if let Some(queue) = &self.queue {
+            // Without its thread the work is dropped, and who waits for a reply sees the channel close.
+            let _ = queue.send(work);
+        }
+    }
+}
+
+/// The model is closed before the process ends: its threads must not run while C++ cleans up.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some((_, interrupt)) = self.draft.take() {
+            interrupt.set();
+        }
+        self.queue = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// The thread's own.
+struct Desk {
+    engine: Option<(Target, Box<dyn Engine>)>,
+    cache: Option<PathBuf>,
+    opened: Arc<Mutex<Option<Opened>>>,
+}
+
+impl Desk {
+    fn run(mut self, work: &Receiver<Work>, pending: &AtomicUsize) {
+        for work in work {
+            // A panic ends one request, not the server; what it left of the engine is not trusted.
+            if catch_unwind(AssertUnwindSafe(|| self.work(work))).is_err() {
+                self.close();
+            }
+            pending.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Open(target) => {
+                if let Err(error) = self.open(&target) {
+                    tracing::warn!(%error, "the model was not opened");
+                }
+            }
+            Work::Suggest { interrupt, .. } if interrupt.is_set() => {}
+            Work::Suggest { job, interrupt, replies, queued } => {
+                let reply = self.suggest(&job, &interrupt, &replies, queued).unwrap_or_else(Reply::Failed);
+                let _ = replies.send(reply);
+            }
+            Work::Prepare { interrupt, .. } if interrupt.is_set() => {}
+            Work::Prepare { draft, interrupt } => self.prepare(draft, &interrupt),
+        }
+    }
+
+    fn suggest(
+        &mut self,
+        job: &Job,
+        interrupt: &Interrupt,
+        replies: &UnboundedSender<Reply>,
+        queued: Instant,
+    ) -> Result<Reply> {
+        let queue_ms = queued.elapsed().as_secs_f64() * 1e3;
+        let start = Instant::now();
+        let engine = self.open(&job.target)?;
+        let load_ms = start.elapsed().as_secs_f64() * 1e3;
+        let outcome = pipeline::suggest(engine, &job.request, interrupt, &mut |text| {
+            let _ = replies.send(Reply::Text(text.to_owned()));
+        });
+        if let Err(Error::Other { .. }) = outcome {
+            // The runtime failed. The next request finds a new one.
+            self.close();
+        }
+        let (suggestions, mut timing) = outcome?;
+        (timing.queue_ms, timing.load_ms) = (queue_ms, load_ms);
+        Ok(Reply::Done { suggestions, timing })
+    }
+
+    /// Computes `draft` on what is open; where nothing is, there is nothing to prepare.
+    fn prepare(&mut self, draft: Draft, interrupt: &Interrupt) {
+        let Some((_, engine)) = &mut self.engine else { return };
+        let context = Context::capture(draft.shell);
+        if let Err(error) = pipeline::prepare(engine.as_mut(), &draft.words, &context, interrupt) {
+            tracing::debug!(%error, "nothing was prepared");
+        }
+    }
+
+    /// The engine for `target`, which takes the place of another.
+    fn open(&mut self, target: &Target) -> Result<&mut dyn Engine> {
+        if self.engine.as_ref().is_none_or(|(open, _)| open != target) {
+            self.close();
+            let engine = engine::open(&target.model, &target.engine, &target.settings(self.cache.clone()))?;
+            *lock(&self.opened) = Some(Opened { engine: target.engine.clone(), model: target.model.path.clone() });
+            self.engine = Some((target.clone(), engine));
+        }
+        match &mut self.engine {
+            Some((_, engine)) => Ok(engine.as_mut()),
+            None => Err(Error::new("no engine is open")),
+        }
+    }
+
+    fn close(&mut self) {
+        *lock(&self.opened) = None;
+        self.engine = None;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
