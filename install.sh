@@ -746,6 +746,8 @@ drop_backup() {
 remove_program() {
     { remembered program; remembered library; } >"$work/programs"
     while IFS= read -r file; do
+        # The server that it may have left behind, and only where it is one.
+        [ "$file" != "$program" ] || [ ! -x "$file" ] || "$file" server stop >/dev/null 2>&1 || :
         rm -f -- "$file" || problem "could not delete $file"
         saved=$(backup_of "$file")
         [ ! -e "$saved" ] || mv -- "$saved" "$file" || problem "could not put $saved back to $file"
@@ -762,9 +764,11 @@ remove_build() {
     done <"$work/builds"
 }
 
-# What engines made of the models, and would make again: `mlx` is the one folder that the program keeps there.
+# What engines made of the models, and would make again, and where the server is found.
 remove_cache() {
-    [ ! -d "$cache_dir/mlx" ] || rm -rf -- "$cache_dir/mlx" || problem "could not delete $cache_dir/mlx"
+    for folder in mlx prefix run; do
+        [ ! -d "$cache_dir/$folder" ] || rm -rf -- "${cache_dir:?}/$folder" || problem "could not delete $cache_dir/$folder"
+    done
     # Of a cache that has nothing else; with a build in it the record knows the directory.
     rmdir -- "$cache_dir" 2>/dev/null || :
 }

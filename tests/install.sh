@@ -279,12 +279,14 @@ on_a_terminal_it_asks() {
     expect_same a=1 "$(cat "$home/.bashrc")" 'rc file after uninstall'
 }
 
-uninstalling_takes_packed_weights_along() {
+uninstalling_takes_the_cache_along() {
     install --yes
-    mkdir -p "$home/.cache/cmdai/mlx" "$home/own/mlx" && echo packed >"$home/.cache/cmdai/mlx/a.safetensors"
+    mkdir -p "$home/.cache/cmdai/mlx" "$home/.cache/cmdai/prefix" "$home/.cache/cmdai/run" "$home/own/mlx" && echo packed >"$home/.cache/cmdai/mlx/a.safetensors"
     echo mine >"$home/own/mine" && echo packed >"$home/own/mlx/a.safetensors"
     install --uninstall
     expect_no_file "$home/.cache/cmdai/mlx"
+    expect_no_file "$home/.cache/cmdai/prefix"
+    expect_no_file "$home/.cache/cmdai/run"
     expect_file "$home/own/mlx/a.safetensors"
     install --yes --no-model
     settings=(CMDAI_CACHE_DIR="$home/own")

@@ -1,9 +1,10 @@
 //! Prefill, decode, stop: the loop every local engine shares.
 
-use std::{ops::ControlFlow, time::Instant};
+use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use super::{
-    Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, Usage, sampler::Sampler, sequence::Sequence,
+    Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, Usage, prefix_cache::PrefixCache, sampler::Sampler,
+    sequence::Sequence,
 };
 use crate::{
     error::{Error, Result},
@@ -23,8 +24,15 @@ struct Encoded {
 }
 
 impl<M: Model> LocalEngine<M> {
+    /// An engine that keeps what it computed for itself alone.
     pub fn new(model: M, tokenizer: Tokenizer) -> Self {
-        Self { sequence: Sequence::new(model), tokenizer }
+        Self { sequence: Sequence::new(model, None), tokenizer }
+    }
+
+    /// An engine that keeps prefixes in `directory` for later ones; the model's file has the digest `sha256`.
+    pub fn with_prefix_cache(model: M, tokenizer: Tokenizer, directory: PathBuf, sha256: &str) -> Self {
+        let disk = PrefixCache::new(directory, sha256, &model.runtime());
+        Self { sequence: Sequence::new(model, Some(disk)), tokenizer }
     }
 
     /// The runtime below.

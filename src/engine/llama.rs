@@ -42,6 +42,9 @@ pub struct LlamaModel {
     interrupt: Interrupt,
 }
 
+/// What the library is called in states that it saved: it changes with the C++ inside.
+const RUNTIME: &str = "llama-cpp-sys-2 0.1.161";
+
 /// What `llama_decode` returns where the abort callback has ended it.
 const ABORTED: i32 = 2;
 
@@ -148,6 +151,10 @@ impl Model for LlamaModel {
         CAPACITY as usize
     }
 
+    fn runtime(&self) -> String {
+        RUNTIME.into()
+    }
+
     fn save(&mut self) -> Result<Vec<u8>> {
         // SAFETY: the context is ours alone, and the buffer has the size that llama.cpp asked for.
         let (state, written) = unsafe {
@@ -236,5 +243,15 @@ fn no_vocabulary(architecture: &str, vocabulary: usize) -> [sys::llama_model_kv_
 fn write_c(buffer: &mut [std::ffi::c_char; 128], text: &str) {
     for (to, from) in buffer.iter_mut().take(127).zip(text.bytes()) {
         *to = from as std::ffi::c_char;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtime_of_saved_states_is_the_one_linked() {
+        assert!(crate::engine::is_locked(RUNTIME), "Cargo.lock has no {RUNTIME}");
     }
 }

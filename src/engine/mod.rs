@@ -22,6 +22,7 @@ pub mod generate;
 pub mod llama;
 #[cfg(mlx)]
 pub mod mlx;
+pub mod prefix_cache;
 pub mod remote;
 pub mod sampler;
 mod sequence;
@@ -136,6 +137,9 @@ pub trait Model {
     /// Most tokens the sequence can hold.
     fn capacity(&self) -> usize;
 
+    /// What computes, as far as saved states depend on it: the library with its version, and the floats it is set to.
+    fn runtime(&self) -> String;
+
     /// The sequence's key-value cache as bytes, for [`Model::restore`] of the same engine on the same model.
     ///
     /// # Errors
@@ -170,6 +174,9 @@ pub const BUILT_IN: &[&str] = &[
 
 /// Folder of the cache in which MLX's weights lie, packed.
 const PACKED: &str = "mlx";
+
+/// Folder of the cache in which the key-value caches of prefixes lie.
+const PREFIXES: &str = "prefix";
 
 /// What the person has set of the engine.
 #[derive(Clone, Debug, Default)]
@@ -277,7 +284,9 @@ fn rates(mut model: impl Model, count: usize) -> Result<(f64, f64)> {
 
 /// Deletes what engines keep in `cache` of the model whose SHA-256 is `model`. Only a cache: what cannot be deleted stays.
 pub fn forget(cache: &Path, model: &str) {
-    remove_files(&cache.join(PACKED), &format!("{model}-"), None);
+    for folder in [PACKED, PREFIXES] {
+        remove_files(&cache.join(folder), &format!("{model}-"), None);
+    }
 }
 
 /// Deletes the files of `directory` whose names begin with `stem`, but not `kept`.
@@ -291,7 +300,7 @@ fn remove_files(directory: &Path, stem: &str, kept: Option<&Path>) {
 
 #[cfg(mlx)]
 fn open_mlx(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
-    open_local(model, |file| mlx::MlxModel::open(file, &model.sha256, packed(settings).as_deref()))
+    open_local(model, settings, |file| mlx::MlxModel::open(file, &model.sha256, packed(settings).as_deref()))
 }
 
 #[cfg(mlx)]
@@ -301,7 +310,7 @@ fn packed(settings: &Settings) -> Option<PathBuf> {
 
 #[cfg(feature = "llama")]
 fn open_llama(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
-    open_local(model, |file| llama::LlamaModel::open(&model.path, file, threads(settings)))
+    open_local(model, settings, |file| llama::LlamaModel::open(&model.path, file, threads(settings)))
 }
 
 #[cfg(feature = "llama")]
@@ -316,18 +325,31 @@ fn threads(settings: &Settings) -> threads::Threads {
 /// A runtime and our tokenizer read different parts of the file: side by side, the shorter one costs nothing.
 #[cfg(any(mlx, feature = "llama"))]
 fn open_local<M: Model + 'static>(
-    model: &Record,
+    record: &Record,
+    settings: &Settings,
     open: impl FnOnce(&crate::model::gguf::GgufFile) -> Result<M>,
 ) -> Result<Box<dyn Engine>> {
+    use self::generate::LocalEngine;
     use crate::model::{gguf::GgufFile, tokenizer::Tokenizer};
 
-    let file = GgufFile::open(&model.path)?;
+    let file = GgufFile::open(&record.path)?;
     let (model, tokenizer) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&file));
         let model = open(&file);
         (model, tokenizer.join().unwrap_or_else(|_| Err(Error::new("the tokenizer failed"))))
     });
-    Ok(Box::new(generate::LocalEngine::new(model?, tokenizer?)))
+    let (model, tokenizer) = (model?, tokenizer?);
+    Ok(Box::new(match &settings.cache {
+        Some(cache) => LocalEngine::with_prefix_cache(model, tokenizer, cache.join(PREFIXES), &record.sha256),
+        None => LocalEngine::new(model, tokenizer),
+    }))
+}
+
+/// Whether Cargo.lock has this `NAME VERSION`.
+#[cfg(all(test, any(mlx, feature = "llama")))]
+fn is_locked(package: &str) -> bool {
+    let (name, version) = package.split_once(' ').expect("a name and a version");
+    include_str!("../../Cargo.lock").contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n"))
 }
 
 #[cfg(test)]

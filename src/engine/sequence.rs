@@ -1,21 +1,28 @@
-//! The one sequence of tokens that a local engine holds: what it holds already is not computed again.
+//! The one sequence of tokens that a local engine holds: what was computed once is not computed again.
 //!
 //! A request is compared with it, and only what differs is run, so alternatives and requests that begin alike pay for
-//! their own part alone. The prefix is computed by itself, not in one batch with what follows: so a request cancelled
-//! behind it has not cost it.
+//! their own part alone. A prefix that it does not hold comes from disk, if it was ever computed. It is computed by
+//! itself, not in one batch with what follows: a request cancelled behind it has not cost it, and a prefix from disk
+//! gives to the bit what it gives at first.
 
-use super::{Interrupt, Model, Token};
+use std::time::Instant;
+
+use super::{Interrupt, Model, Token, prefix_cache::PrefixCache};
 use crate::error::{Error, Result};
 
 /// A [`Model`] and the tokens whose keys and values it holds.
 pub(super) struct Sequence<M> {
     pub model: M,
     tokens: Vec<Token>,
+    disk: Option<PrefixCache>,
+    /// A prefix and its state, to be written when nobody waits for the answer any more.
+    unwritten: Option<(Vec<Token>, Vec<u8>)>,
 }
 
 impl<M: Model> Sequence<M> {
-    pub(super) fn new(model: M) -> Self {
-        Self { model, tokens: Vec::new() }
+    /// Of `model`, its prefixes kept on `disk`, if anywhere.
+    pub(super) fn new(model: M, disk: Option<PrefixCache>) -> Self {
+        Self { model, tokens: Vec::new(), disk, unwritten: None }
     }
 
     /// How many tokens it holds.
@@ -34,13 +41,51 @@ impl<M: Model> Sequence<M> {
     /// As of [`Sequence::append`].
     pub(super) fn align(&mut self, tokens: &[Token], prefix: usize) -> Result<usize> {
         let prefix = &tokens[..prefix.min(tokens.len())];
+        if !self.tokens.starts_with(prefix) {
+            self.restore(prefix);
+        }
         let held = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
         self.tokens.truncate(held);
         self.model.rewind(held)?;
         if held < prefix.len() {
             self.append(&prefix[held..])?;
+            self.save(prefix);
         }
         Ok(held)
+    }
+
+    /// Takes `prefix` from disk, if it is there. What a failing runtime leaves is no beginning of anything.
+    fn restore(&mut self, prefix: &[Token]) {
+        let start = Instant::now();
+        let Some(kept) = self.disk.as_ref().and_then(|disk| disk.read(prefix)) else { return };
+        self.tokens.clear();
+        match self.model.restore(kept.state()) {
+            Ok(()) if self.model.position() == prefix.len() => {
+                self.tokens.extend_from_slice(prefix);
+                tracing::debug!(tokens = prefix.len(), took = ?start.elapsed(), "took a prefix from disk");
+            }
+            Ok(()) => tracing::warn!("a prefix from disk has {} tokens", self.model.position()),
+            Err(error) => tracing::warn!("computing a prefix again: {error}"),
+        }
+    }
+
+    /// Copies the state, which is that of `prefix`; the slower part of keeping it can wait.
+    fn save(&mut self, prefix: &[Token]) {
+        if self.disk.is_none() {
+            return;
+        }
+        match self.model.save() {
+            Ok(state) => self.unwritten = Some((prefix.to_vec(), state)),
+            Err(error) => tracing::warn!("could not keep a prefix: {error}"),
+        }
+    }
+
+    fn write(&mut self) {
+        if let (Some(disk), Some((prefix, state))) = (&self.disk, self.unwritten.take()) {
+            let start = Instant::now();
+            disk.write(&prefix, &state);
+            tracing::debug!(bytes = state.len(), took = ?start.elapsed(), "wrote a prefix to disk");
+        }
     }
 
     /// Appends `tokens` (not empty) and returns the logits after them.
@@ -60,8 +105,12 @@ impl<M: Model> Sequence<M> {
             Ok(_) => {}
             Err(Error::Cancelled) => self.tokens.truncate(self.model.position()),
             // What the model's cache holds now is not known: the next request starts from nothing.
-            Err(_) => self.tokens.clear(),
+            Err(_) => {
+                self.tokens.clear();
+                self.unwritten = None;
+            }
         }
+        self.write();
         outcome
     }
 }

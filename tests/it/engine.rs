@@ -12,9 +12,9 @@ use cmdai::{
 
 use crate::support::model;
 
-const SMALL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+pub(crate) const SMALL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
-fn open() -> (LlamaModel, Tokenizer) {
+pub(crate) fn open() -> (LlamaModel, Tokenizer) {
     let path = model(SMALL);
     let file = GgufFile::open(&path).unwrap();
     let tokenizer = Tokenizer::from_gguf(&file).unwrap();
@@ -22,14 +22,14 @@ fn open() -> (LlamaModel, Tokenizer) {
     (model, tokenizer)
 }
 
-fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<Token> {
+pub(crate) fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     tokenizer.encode(text, &mut tokens);
     tokens
 }
 
 /// Largest difference of two sets of logits.
-fn distance(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
@@ -69,7 +69,7 @@ fn token_outside_the_vocabulary_and_an_empty_batch_are_errors() {
     assert!(model.forward(&[0]).is_ok(), "the model goes on after an error");
 }
 
-fn prompt(question: &str) -> Prompt {
+pub(crate) fn prompt(question: &str) -> Prompt {
     let special = Piece::Special;
     let text = |text: &str| Piece::Text(text.into());
     Prompt {

@@ -16,6 +16,7 @@ mod layers;
 mod llama;
 #[cfg(mlx)]
 mod mlx;
+mod prefix_cache;
 mod pty;
 mod pty_all;
 mod pty_bash;
@@ -26,6 +27,8 @@ mod pull;
 mod reference;
 mod remote;
 mod safety;
+#[cfg(feature = "llama")]
+mod sequence;
 mod store;
 mod support;
 mod tokenizer;

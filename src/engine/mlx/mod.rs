@@ -33,6 +33,9 @@ use crate::{
     model::gguf::GgufFile,
 };
 
+/// What the library is called in states that it saved: its version pins MLX's.
+const RUNTIME: &str = "mlx-sys 0.7.0";
+
 /// Most tokens of one sequence, as in llama.cpp.
 const CAPACITY: usize = 2048;
 
@@ -52,6 +55,7 @@ const OTHER_ENGINE: &str = "use another model, or the other engine: --engine lla
 pub struct MlxModel {
     decoder: Decoder,
     cache: KvCache,
+    float: Float,
     vocabulary: usize,
     position: usize,
     logits: Option<Array>,
@@ -84,6 +88,7 @@ impl MlxModel {
             Ok(Self {
                 cache: decoder.cache(float),
                 decoder,
+                float,
                 vocabulary: file.vocabulary(),
                 position: 0,
                 logits: None,
@@ -201,6 +206,10 @@ impl Model for MlxModel {
         CAPACITY
     }
 
+    fn runtime(&self) -> String {
+        format!("{RUNTIME}, {:?}", self.float)
+    }
+
     fn save(&mut self) -> Result<Vec<u8>> {
         self.drop_ahead();
         guarded(|| self.cache.save().context(|| "could not save the key-value cache"))
@@ -261,4 +270,14 @@ fn failed(exception: Exception) -> Error {
 fn message(exception: &Exception) -> &str {
     let text = exception.what();
     text.rfind(" at /").map_or(text, |at| &text[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtime_of_saved_states_is_the_one_linked() {
+        assert!(crate::engine::is_locked(RUNTIME), "Cargo.lock has no {RUNTIME}");
+    }
 }

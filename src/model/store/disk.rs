@@ -5,9 +5,13 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::{
+    fs::{FlockOperation, OFlags, flock, statvfs},
+    process::{Resource, geteuid, getrlimit},
+};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Context, Error, Result};
@@ -24,7 +28,7 @@ pub fn make_private(dir: &Path) -> Result<()> {
     let what = || format!("could not use directory: {}", dir.display());
     DirBuilder::new().recursive(true).mode(0o700).create(dir).context(what)?;
     let metadata = fs::metadata(dir).context(what)?;
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
+    if metadata.uid() != geteuid().as_raw() {
         return Err(Error::new(format!("{}: it belongs to another user", what())).hint("set CMDAI_MODELS_DIR"));
     }
     if metadata.mode() & 0o077 != 0 {
@@ -134,18 +138,49 @@ pub(super) fn absorb(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
     }
 }
 
-pub(super) fn hex(hash: Sha256) -> String {
+/// The digest as the Hub and we write it.
+pub fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Replaces `path` by `bytes` so that a reader sees the old or the new, never half.
-pub(super) fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The process id: two readers may record the same file at once without the lock.
-    let scratch = path.with_extension(format!("{}.new", std::process::id()));
+/// Replaces `path` by `parts`, one after the other, so that a reader sees the old or the new, never half.
+///
+/// # Errors
+/// It cannot be written; nothing is left of it.
+pub fn write_atomic(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    // To write further than this limit is to be killed by a signal.
+    if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < length as u64) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    // A name of this call's own: two may write the same file at once without a lock.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let scratch = path.with_extension(format!("{}-{}.new", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&scratch)?;
-    file.write_all(bytes).and_then(|()| fs::rename(&scratch, path)).inspect_err(|_| {
+    parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| fs::rename(&scratch, path)).inspect_err(|_| {
         let _ = fs::remove_file(&scratch);
     })
+}
+
+/// The bytes of a regular file of at most `most` bytes that nobody but this user can have written.
+///
+/// # Errors
+/// It is not that, or cannot be read.
+pub fn read_private(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    // The open of a pipe would wait for a writer.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
+        return Err(io::Error::other("it is not a file that only its owner can change"));
+    }
+    let length = metadata.len();
+    if length > most {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Removes a file that may not be there.

@@ -24,7 +24,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 pub use self::{
-    disk::{Stamp, ensure_free, lock, make_private, megabytes},
+    disk::{Stamp, ensure_free, hex, lock, make_private, megabytes, read_private, write_atomic},
     manage::{Listed, Removed},
     progress::Progress,
     record::{Place, Record},

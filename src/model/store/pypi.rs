@@ -43,7 +43,7 @@ impl Ledger {
 
     fn write(self, work: &Path) -> Result<()> {
         let text = serde_json::to_vec(&self).context(|| "could not write ledger")?;
-        write_atomic(&work.join("ledger.json"), &text)
+        write_atomic(&work.join("ledger.json"), &[&text])
             .context(|| format!("could not write to file: {}/ledger.json", work.display()))
     }
 }

@@ -49,7 +49,7 @@ impl Record {
 
     pub(super) fn write(&self, dir: &Path, key: &str) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        write_atomic(&file(dir, key), &text)
+        write_atomic(&file(dir, key), &[&text])
     }
 
     pub(super) fn forget(dir: &Path, key: &str) -> Result<bool> {

@@ -135,6 +135,10 @@ mod with_llama {
             self.mlx.capacity()
         }
 
+        fn runtime(&self) -> String {
+            self.mlx.runtime()
+        }
+
         fn save(&mut self) -> Result<Vec<u8>> {
             self.mlx.save()
         }
