@@ -30,9 +30,6 @@ const REQUESTS: [&str; 8] = [
     "replace tabs by four spaces in main.c",
 ];
 
-/// Tokens that the bare engine computes to find its rates.
-const BARE_TOKENS: usize = 32;
-
 /// Bytes read to find how fast memory is: far more than any processor caches.
 const READ_BYTES: usize = 512 << 20;
 
@@ -50,7 +47,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let answered = requests(&config, args.rounds.into())?;
     let spec = ModelSpec::parse(&config.model().value)?;
     let model = Store::new(config.store()?).locate(&spec)?.ok_or_else(|| Store::absent(&spec))?;
-    let bare = bare(&config, choice.name, &model)?;
+    let bare = bare(&config, choice.name, &model, tail(&answered))?;
     let mut text = format!("{} requests, {} on {}\n\n", answered.len(), model.name, choice.name);
     write_times(&mut text, &answered);
     write_rates(&mut text, &answered, &bare, memory_rate());
@@ -76,10 +73,20 @@ fn requests(config: &Config, rounds: usize) -> Result<Vec<Timing>> {
     if timings.is_empty() { Err(Error::NoCommand("no request was answered".into())) } else { Ok(timings) }
 }
 
-fn bare(config: &Config, engine: &str, model: &Record) -> Result<BareRates> {
+/// How many tokens of the prompt the median request has to compute.
+fn tail(timings: &[Timing]) -> usize {
+    let mut tokens: Vec<f64> = timings.iter().map(|timing| computed(timing) as f64).collect();
+    percentile(&mut tokens, 0.5) as usize
+}
+
+fn computed(timing: &Timing) -> usize {
+    timing.prompt_tokens - timing.cached_tokens
+}
+
+fn bare(config: &Config, engine: &str, model: &Record, tail: usize) -> Result<BareRates> {
     let threads = config.threads()?.map(|threads| threads.value);
     let settings = engine::Settings { threads, cache: config.cache() };
-    engine::bare_rates(model, engine, &settings, BARE_TOKENS)
+    engine::bare_rates(model, engine, &settings, tail)
 }
 
 fn write_times(text: &mut String, timings: &[Timing]) {
@@ -103,15 +110,15 @@ fn write_times(text: &mut String, timings: &[Timing]) {
 
 fn write_rates(text: &mut String, timings: &[Timing], bare: &BareRates, memory: f64) {
     let median = |of: fn(&Timing) -> f64| percentile(&mut timings.iter().map(of).collect::<Vec<_>>(), 0.5);
-    let prefill = median(|timing| (timing.prompt_tokens - timing.cached_tokens) as f64 / timing.prefill_ms * 1e3);
+    let prefill = median(|timing| computed(timing) as f64 / timing.prefill_ms * 1e3);
     // The first token comes with the prefill.
     let decode = median(|timing| timing.decoded_tokens.saturating_sub(1) as f64 / timing.decode_ms.max(1e-3) * 1e3);
-    let tokens = median(|timing| (timing.prompt_tokens - timing.cached_tokens) as f64);
     let share = |part: f64, whole: f64| 100.0 * part / whole;
     let limit = memory / bare.bytes_per_token;
     let _ = writeln!(
         text,
-        "\nprefill   {prefill:.1} tokens/s ({tokens:.0} tokens a request; the bare engine computes {BARE_TOKENS} at {:.1}: {:.0} %)",
+        "\nprefill   {prefill:.1} tokens/s ({} tokens; the bare engine computes as many at {:.1}: {:.0} %)",
+        tail(timings),
         bare.prefill,
         share(prefill, bare.prefill)
     );

@@ -230,6 +230,9 @@ pub fn open(model: &Record, name: &str, settings: &Settings) -> Result<Box<dyn E
     }
 }
 
+/// Tokens that [`bare_rates`] computes one by one.
+const ONE_BY_ONE: Token = 24;
+
 /// How fast an engine computes by itself: no prompt, no tokenizer, no text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BareRates {
@@ -241,17 +244,18 @@ pub struct BareRates {
     pub bytes_per_token: f64,
 }
 
-/// Opens `model` on the engine of that `name` and lets it compute `count` tokens at once, then one by one.
+/// Opens `model` on the engine of that `name` and lets it compute `together` tokens (not 0) at once, then
+/// [`ONE_BY_ONE`] one by one.
 ///
 /// # Errors
 /// As of [`open`] and [`Model::forward`].
-pub fn bare_rates(model: &Record, name: &str, settings: &Settings, count: usize) -> Result<BareRates> {
+pub fn bare_rates(model: &Record, name: &str, settings: &Settings, together: usize) -> Result<BareRates> {
     let file = crate::model::gguf::GgufFile::open(&model.path)?;
     let (prefill, decode) = match name {
         #[cfg(mlx)]
-        "mlx" => rates(mlx::MlxModel::open(&file, &model.sha256, packed(settings).as_deref())?, count),
+        "mlx" => rates(mlx::MlxModel::open(&file, &model.sha256, packed(settings).as_deref())?, together),
         #[cfg(feature = "llama")]
-        "llama.cpp" => rates(llama::LlamaModel::open(&model.path, &file, threads(settings))?, count),
+        "llama.cpp" => rates(llama::LlamaModel::open(&model.path, &file, threads(settings))?, together),
         other => Err(Error::new(format!("engine {other} cannot open {}", model.path.display()))),
     }?;
     let weights: usize = file.tensors().iter().map(|tensor| tensor.range().len()).sum();
@@ -263,20 +267,20 @@ pub fn bare_rates(model: &Record, name: &str, settings: &Settings, count: usize)
 
 /// Tokens a second of prefill and of decoding, the better of two runs: the first reads the weights from the disk.
 #[cfg(any(mlx, feature = "llama"))]
-fn rates(mut model: impl Model, count: usize) -> Result<(f64, f64)> {
-    // Any tokens do: what is computed does not depend on them.
-    let tokens: Vec<Token> = (0..count as Token).collect();
+fn rates(mut model: impl Model, together: usize) -> Result<(f64, f64)> {
+    // Any tokens do: the time does not depend on them.
+    let tokens: Vec<Token> = (0..together as Token).collect();
     let mut best = (0.0f64, 0.0f64);
     for _ in 0..2 {
         model.rewind(0)?;
         let start = std::time::Instant::now();
         model.forward(&tokens)?;
-        let prefill = count as f64 / start.elapsed().as_secs_f64();
+        let prefill = together as f64 / start.elapsed().as_secs_f64();
         let start = std::time::Instant::now();
-        for token in &tokens {
-            model.forward(&[*token])?;
+        for token in 0..ONE_BY_ONE {
+            model.forward(&[token])?;
         }
-        let decode = count as f64 / start.elapsed().as_secs_f64();
+        let decode = f64::from(ONE_BY_ONE) / start.elapsed().as_secs_f64();
         best = (best.0.max(prefill), best.1.max(decode));
     }
     Ok(best)
