@@ -193,6 +193,9 @@ impl Growing {
 
 /// Something that moves on a terminal's stderr while the model computes; nothing elsewhere.
 fn waiting_sign() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
     let sign = ProgressBar::new_spinner().with_message("thinking");
     sign.enable_steady_tick(Duration::from_millis(150));
     sign
