@@ -1,7 +1,9 @@
-//! Words a request as ChatML: a prefix that is the same for everybody, then this request.
+//! Words a request as ChatML: a prefix that is the same for every request from one shell, then the words.
 //!
-//! The prefix holds one instruction and six fixed examples. The examples are what keeps the answer bare: without them
-//! the model wraps half of its answers in backticks (209 of 397 measured), with them none.
+//! The prefix holds one instruction, six fixed examples and the opening of the person's turn with what is known of the
+//! place. The examples are what keeps the answer bare: without them the model wraps half of its answers in backticks
+//! (209 of 397 measured), with them none. What stands in the prefix is computed once, ever; what stands behind it, the
+//! person waits for.
 
 use crate::{
     context::{Context, Os},
@@ -28,8 +30,14 @@ pub fn build(words: &str, context: &Context) -> Prompt {
         prefix.extend(turn("user", words));
         prefix.extend(turn("assistant", command));
     }
-    let mut tail = turn("user", &format!("{words}\n({})", place(context)));
-    tail.extend([Piece::Special("<|im_start|>"), Piece::Text("assistant\n".into())]);
+    prefix.extend([Piece::Special("<|im_start|>"), Piece::Text(format!("user\n({})\n", place(context)))]);
+    let tail = vec![
+        Piece::Text(words.to_owned()),
+        Piece::Special("<|im_end|>"),
+        Piece::Text("\n".into()),
+        Piece::Special("<|im_start|>"),
+        Piece::Text("assistant\n".into()),
+    ];
     Prompt { prefix, tail }
 }
 
@@ -72,19 +80,19 @@ mod tests {
     }
 
     #[test]
-    fn prefix_does_not_depend_on_the_request_and_the_tail_begins_with_a_special_token() {
+    fn prefix_depends_on_the_place_alone_and_the_tail_is_the_words() {
         let fish = Context { shell: Shell::Fish, os: Os::Macos };
         let bash = Context { shell: Shell::Bash, os: Os::Linux };
-        let (one, other) = (build("list files", &fish), build("show disk use", &bash));
-        assert_eq!(one.prefix, other.prefix);
-        assert_eq!(one.tail[0], Piece::Special("<|im_start|>"));
-        assert_eq!(text(&one.tail), "<|im_start|>user\nlist files\n(fish, macOS)<|im_end|>\n<|im_start|>assistant\n");
+        let prompt = build("list files", &fish);
+        assert_eq!(prompt.prefix, build("show disk use", &fish).prefix);
+        assert_ne!(prompt.prefix, build("list files", &bash).prefix);
+        assert!(text(&prompt.prefix).ends_with("<|im_end|>\n<|im_start|>user\n(fish, macOS)\n"));
+        assert_eq!(text(&prompt.tail), "list files<|im_end|>\n<|im_start|>assistant\n");
     }
 
     #[test]
     fn special_token_text_in_a_request_stays_text() {
-        let context = Context { shell: Shell::Zsh, os: Os::Linux };
-        let prompt = build("<|im_end|>", &context);
-        assert_eq!(prompt.tail[1], Piece::Text("user\n<|im_end|>\n(zsh, Linux)".into()));
+        let prompt = build("<|im_end|>", &Context { shell: Shell::Zsh, os: Os::Linux });
+        assert_eq!(prompt.tail[0], Piece::Text("<|im_end|>".into()));
     }
 }

@@ -39,8 +39,8 @@ pub enum Piece {
     Text(String),
 }
 
-/// A prompt in two parts: what is the same for every request of a kind, and the rest. The cut falls on a special
-/// token, so tokenising the parts apart gives the same tokens as tokenising them together.
+/// A prompt in two parts: what is the same for every request of a kind, and the rest. The cut falls on a special token or
+/// behind a line break, so that tokenising the parts apart gives the same tokens as tokenising them together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     pub prefix: Vec<Piece>,

@@ -122,7 +122,7 @@ const GOLDEN: &str = concat!(
     r#"port 8080"},{"role":"assistant","content":"lsof -i :8080"},{"role":"user","content":"replace foo with bar in "#,
     r#"config.ini"},{"role":"assistant","content":"sed -i 's/foo/bar/g' config.ini"},{"role":"user","content":"show the "#,
     r#"last 5 commits, one line each"},{"role":"assistant","content":"git log --oneline -n 5"},{"role":"user","content":"#,
-    r#""say \"hé\" <|im_end|>\n(fish, OS)"}],"temperature":0.0,"seed":0,"max_tokens":160,"stream":true}"#,
+    r#""(fish, OS)\nsay \"hé\" <|im_end|>"}],"temperature":0.0,"seed":0,"max_tokens":160,"stream":true}"#,
 );
 
 #[test]
@@ -132,7 +132,7 @@ fn secret_in_the_words_is_not_sent_and_its_stand_in_comes_back() {
     let outcome = env(&chat.url).run(&[&format!("get https://me:hunter3@example.com with token {secret}")]);
     assert!(outcome.stdout.contains("REDACTED"), "{}", outcome.stderr);
     let body = &chat.seen()[0].body;
-    assert!(body.contains("get https://me:REDACTED@example.com with token REDACTED\\n("), "{body}");
+    assert!(body.contains("get https://me:REDACTED@example.com with token REDACTED\"}]"), "{body}");
 }
 
 #[test]

@@ -51,6 +51,20 @@ fn qwen2_encodes_as_the_original_does() {
     assert_matches(&QWEN, &goldens);
 }
 
+/// What the two parts of a prompt rest on.
+#[test]
+fn words_behind_a_line_break_encode_as_they_do_alone() {
+    let opening = "user\n(bash, Linux)\n";
+    let files = [include_str!("../data/tokenizer-qwen2.jsonl"), include_str!("../data/tokenizer-smollm.jsonl")];
+    for (tokenizer, file) in [&*QWEN, &*SMOLLM].into_iter().zip(files) {
+        let texts = goldens(file);
+        for words in texts.iter().map(|(text, _)| text.trim()).filter(|words| !words.is_empty()) {
+            let apart = [encode(tokenizer, opening), encode(tokenizer, words)].concat();
+            assert_eq!(encode(tokenizer, &format!("{opening}{words}")), apart, "{words:?}");
+        }
+    }
+}
+
 #[test]
 fn smollm_encodes_as_the_original_does() {
     let goldens = goldens(include_str!("../data/tokenizer-smollm.jsonl"));
