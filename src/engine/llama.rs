@@ -175,7 +175,7 @@ impl Model for LlamaModel {
             let read = sys::llama_state_seq_set_data(self.context.as_ptr(), state.as_ptr(), state.len(), 0);
             (read, sys::llama_memory_seq_pos_max(sys::llama_get_memory(self.context.as_ptr()), 0))
         };
-        if read != state.len() {
+        if read != state.len() || state.is_empty() {
             return Err(Error::new(format!("llama.cpp took {read} of {} bytes of saved state", state.len())));
         }
         self.position = (last + 1) as usize;

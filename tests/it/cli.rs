@@ -390,12 +390,52 @@ fn removed_model_takes_what_engines_kept_of_it_along() {
     fs::write(&file, Builder::valid(0).bytes()).unwrap();
     let added = env.run(&["model", "add", file.to_str().unwrap()]);
     let sha256 = added.stdout.split_whitespace().nth(1).expect("name and digest");
-    let packed = env.home().join("cache/mlx");
-    fs::create_dir_all(&packed).unwrap();
-    let (own, other) = (packed.join(format!("{sha256}-f32-v1.safetensors")), packed.join("0123-f32-v1.safetensors"));
-    fs::write(&own, "packed").unwrap();
-    fs::write(&other, "packed").unwrap();
+    let files = |model: &str| {
+        [format!("cache/mlx/{model}-f32-v1.safetensors"), format!("cache/prefix/{model}-0.state")]
+            .map(|file| env.home().join(file))
+    };
+    let (own, other) = (files(sha256), files("0123"));
+    for file in own.iter().chain(&other) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "made of a model").unwrap();
+    }
     let removed = env.run(&["model", "remove", "mine"]);
     assert_eq!(removed.code, 0, "{}", removed.stderr);
-    assert!(!own.exists() && other.exists());
+    assert!(own.iter().all(|file| !file.exists()) && other.iter().all(|file| file.exists()));
+}
+
+/// What a run with `--json` says of the tokens that it did not compute, and its command.
+fn cached_tokens(outcome: &Outcome) -> (u64, String) {
+    let object: serde_json::Value = serde_json::from_str(&outcome.stdout).expect(&outcome.stderr);
+    (object["timing"]["cached_tokens"].as_u64().expect("a number"), object["command"].to_string())
+}
+
+#[test]
+fn two_first_requests_at_once_leave_one_prefix_and_the_third_uses_it() {
+    let mut env = TestEnv::with_model();
+    env.set("CMDAI_CACHE_DIR", &env.home().join("cache").display().to_string());
+    let args = ["suggest", "--json", "find files larger than 10 MB"];
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| cached_tokens(&env.run(&args)));
+        (cached_tokens(&env.run(&args)), one.join().unwrap())
+    });
+    assert_eq!(one.1, two.1);
+    let files = || fs::read_dir(env.home().join("cache/prefix")).unwrap().count();
+    assert_eq!(files(), 1);
+    let (cached, command) = cached_tokens(&env.run(&args));
+    assert!(cached > 150 && command == one.1, "{cached} {command}");
+    assert_eq!(files(), 1);
+}
+
+#[test]
+fn prefix_that_cannot_be_written_costs_no_answer() {
+    let mut env = TestEnv::with_model();
+    env.set("CMDAI_CACHE_DIR", &env.home().join("cache").display().to_string());
+    // To write a file beyond this limit would be the end of the process.
+    let limited = "ulimit -f 1000; exec \"$0\" \"$@\"";
+    let args = ["-c", limited, support::CMDAI, "suggest", "--json", "find files larger than 10 MB"];
+    let outcome = Outcome::from(env.command("sh").args(args).output().expect("sh runs"));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    assert_eq!(cached_tokens(&outcome), (0, "\"find . -type f -size +10M\"".into()));
+    assert_eq!(fs::read_dir(env.home().join("cache/prefix")).unwrap().count(), 0);
 }

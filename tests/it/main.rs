@@ -26,6 +26,8 @@ mod pty_zsh;
 mod pull;
 mod reference;
 mod remote;
+#[cfg(feature = "llama")]
+mod restored;
 mod safety;
 #[cfg(feature = "llama")]
 mod sequence;

@@ -540,6 +540,29 @@ fn ask(url: &str, patience: Patience) -> Error {
 }
 
 #[test]
+fn interrupt_ends_the_waiting_for_a_server() {
+    let long = Duration::from_secs(600);
+    for events in [EVENTS.to_owned(), format!("{EVENTS}{}", event("ls"))] {
+        let chat = Chat::start([Reply::Stall(events.into_bytes())]);
+        let settings = Settings { server: Server::parse(&chat.url).unwrap(), model: None, key: None };
+        let mut engine = Remote::open(settings, Patience { connect: long, silence: long, whole: long }).unwrap();
+        let prompt = prompt::build(WORDS, &Context::capture(Shell::Zsh));
+        let interrupt = Interrupt::default();
+        let params = GenerateParams { max_tokens: 9, temperature: 0.0, seed: 0, interrupt: interrupt.clone() };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while chat.sent() == 0 {
+                    std::thread::yield_now();
+                }
+                interrupt.set();
+            });
+            let outcome = engine.generate(&prompt, &params, &mut |_| ControlFlow::Continue(()));
+            assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+        });
+    }
+}
+
+#[test]
 fn slow_server_is_given_up_after_its_time() {
     let [short, long] = [Duration::from_millis(200), Duration::from_secs(60)];
     let wordy = Patience { connect: long, silence: short, whole: long };

@@ -14,7 +14,7 @@ use crate::engine::{distance, open, prompt, tokens};
 const ITALY: &str = "What is the capital of Italy?";
 
 /// A model that tells what it was asked for, and can be made to misbehave.
-pub(crate) struct Probe {
+struct Probe {
     model: LlamaModel,
     /// Tokens computed.
     pub computed: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(model: LlamaModel) -> Self {
+    fn new(model: LlamaModel) -> Self {
         Self { model, computed: 0, deaf: false, failing: usize::MAX, refusing: false }
     }
 }
@@ -100,14 +100,20 @@ pub(crate) fn answer(engine: &mut dyn Engine, prompt: &Prompt) -> (String, Usage
     (text, usage.unwrap())
 }
 
-fn fresh_answer(question: &str) -> String {
+pub(crate) fn fresh_answer(question: &str) -> String {
     answer(&mut engine(|_| {}), &prompt(question)).0
 }
 
-/// How many tokens the prefix of [`prompt`] has.
-fn prefix_length() -> usize {
+/// The prefix of [`prompt`].
+pub(crate) fn prefix_tokens() -> Vec<Token> {
     let (_, tokenizer) = open();
-    3 + tokens(&tokenizer, "system\nYou are helpful.").len()
+    let special = |name| vec![tokenizer.special(name).unwrap()];
+    let text = |text| tokens(&tokenizer, text);
+    [special("<|im_start|>"), text("system\nYou are helpful."), special("<|im_end|>"), text("\n")].concat()
+}
+
+pub(crate) fn prefix_length() -> usize {
+    prefix_tokens().len()
 }
 
 /// A question that is asked up to here.

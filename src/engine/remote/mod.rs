@@ -13,7 +13,8 @@ mod settings;
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     ops::ControlFlow,
-    time::Instant,
+    pin::pin,
+    time::{Duration, Instant},
 };
 
 use reqwest::{
@@ -25,11 +26,14 @@ use tokio::{runtime, time::timeout};
 
 pub use self::settings::{Key, Patience, Server, Settings};
 use self::{answer::Answer, fault::Fault};
-use super::{Engine, GenerateParams, Prompt, Usage};
-use crate::error::{Context, Result};
+use super::{Engine, GenerateParams, Interrupt, Prompt, Usage};
+use crate::error::{Context, Error, Result};
 
 /// Most bytes of a refusal that are read for its reason.
 const MAX_REFUSAL: usize = 64 << 10;
+
+/// Between two looks at the interrupt; a person takes twice as long to notice.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// A server behind the trait [`Engine`].
 pub struct Remote {
@@ -121,11 +125,23 @@ impl Engine for Remote {
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().context(|| "could not set up the network")?;
         let whole = self.patience.whole;
-        let outcome = runtime
-            .block_on(async { timeout(whole, self.ask(body, on_text)).await.unwrap_or(Err(Fault::Slow(whole))) });
+        let answer = async { timeout(whole, self.ask(body, on_text)).await.unwrap_or(Err(Fault::Slow(whole))) };
+        let outcome = runtime.block_on(unless(&params.interrupt, answer));
         // Not dropped: that would wait for a name look-up that nobody wants any more.
         runtime.shutdown_background();
-        outcome.map_err(|fault| fault.explain(&self.settings))
+        outcome?.map_err(|fault| fault.explain(&self.settings))
+    }
+}
+
+/// `work`, dropped once `interrupt` is set.
+async fn unless<T>(interrupt: &Interrupt, work: impl Future<Output = T>) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        match timeout(GLANCE, work.as_mut()).await {
+            Ok(done) => return Ok(done),
+            Err(_) if interrupt.is_set() => return Err(Error::Cancelled),
+            Err(_) => {}
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use cmdai::engine::{Engine, GenerateParams, Interrupt, Model, Piece, Prompt, generate::LocalEngine};
+use cmdai::{
+    engine::{Engine, GenerateParams, Interrupt, Model, Piece, Prompt, generate::LocalEngine},
+    error::Error,
+};
 
 use super::{SMOLLM, best, distance, open, open_file, tiny, tokens};
 use crate::support::TestEnv;
@@ -162,4 +165,56 @@ fn text_is_the_same_with_a_warm_cache_and_a_cold_one() {
     assert!(cold.contains("capital"), "{cold}");
     assert_ne!(ask(&mut engine, "How many days has a week?"), cold);
     assert_eq!(ask(&mut engine, "What is the capital of Italy?"), cold);
+}
+
+#[test]
+fn interrupted_prefill_keeps_whole_chunks_and_goes_on_from_them() {
+    let prompt = tiny::prompt(1100);
+    let expected = open_file(&tiny::file("qwen2"), None).forward(&prompt).unwrap().to_vec();
+    let mut model = open_file(&tiny::file("qwen2"), None);
+    model.forward(&prompt[..50]).unwrap();
+    let interrupt = Interrupt::default();
+    model.set_interrupt(interrupt.clone());
+    interrupt.set();
+    assert!(matches!(model.forward(&prompt[50..]), Err(Error::Cancelled)));
+    assert_eq!(model.position(), 50, "nothing is begun once it is set");
+
+    let interrupt = Interrupt::default();
+    model.set_interrupt(interrupt.clone());
+    std::thread::scope(|scope| {
+        scope.spawn(|| interrupt.set());
+        // Before, between or after the chunks: whichever it is, what is held is good.
+        let _ = model.forward(&prompt[50..]);
+    });
+    let held = model.position();
+    assert!((held - 50) % 512 == 0 || held == prompt.len(), "{held}");
+    model.set_interrupt(Interrupt::default());
+    model.rewind(held.min(prompt.len() - 1)).unwrap();
+    let held = model.position();
+    let error = distance(&expected, model.forward(&prompt[held..]).unwrap());
+    assert!(error < ROUNDING, "after {held}: {error}");
+}
+
+#[test]
+fn prefix_on_disk_spares_another_engine_its_computing() {
+    let env = TestEnv::without_model();
+    let special = Piece::Special;
+    let prompt = Prompt {
+        prefix: vec![special("<|im_start|>"), Piece::Text("system\nBe brief.".into()), special("<|im_end|>")],
+        tail: vec![special("<|im_start|>"), Piece::Text("user\nWhat is the capital of Italy?".into())],
+    };
+    let params = GenerateParams { max_tokens: 8, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
+    let answer = || {
+        let (model, tokenizer) = open(SMOLLM);
+        let mut engine = LocalEngine::with_prefix_cache(model, tokenizer, env.home().join("prefix"), "0123");
+        let mut text = String::new();
+        let usage = engine.generate(&prompt, &params, &mut |piece| {
+            text.push_str(piece);
+            std::ops::ControlFlow::Continue(())
+        });
+        (text, usage.unwrap().cached_tokens)
+    };
+    let (first, second) = (answer(), answer());
+    assert_eq!((first.1, &first.0), (0, &second.0));
+    assert!(second.1 > 5, "{second:?}");
 }
