@@ -40,6 +40,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A request that the small model answers in a few tokens, and its answer.
 pub(crate) const SHORT: (&str, &str) = ("remove the folder build", "rm -r build\n");
 
+/// Folders for whose removal it writes one command each, in a few tokens.
+const FOLDERS: [&str; 10] = ["build", "old", "docs", "bin", "src", "music", "alpha", "report", "assets", "games"];
+
+/// Requests whose answers differ.
+pub(crate) fn requests() -> impl Iterator<Item = String> {
+    FOLDERS.iter().map(|name| format!("remove the folder {name}"))
+}
+
 /// A request that it never comes to an end with: it computes 160 tokens, and then there is no command.
 pub(crate) const LONG: &str = "find text files";
 

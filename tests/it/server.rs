@@ -31,7 +31,9 @@ use crate::{
 
 #[test]
 fn eight_clients_at_once_start_one_server() {
-    let home = Resident::new();
+    let mut home = Resident::new();
+    // None is asked for, so that a round is short.
+    home.set("CMDAI_MODELS_DIR", "/nonexistent");
     for round in 0..rounds("CMDAI_TEST_RACES", 40) {
         let clients: Vec<Child> = (0..8).map(|_| home.spawn(&["server", "start"])).collect();
         let said: Vec<Outcome> = clients.into_iter().map(finish).collect();
@@ -273,11 +275,26 @@ fn socket_of_a_service_manager_is_served_and_left_where_it_was() {
 }
 
 #[test]
-fn stop_waits_for_the_end_and_leaves_a_later_server_alone() {
+fn stop_waits_for_the_end_of_the_server() {
     let home = Resident::warm();
     let start = Instant::now();
     let outcome = home.ask(&["server", "stop"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "the server has left\n"));
     assert!(home.servers().is_empty() && start.elapsed() < PATIENCE / 10);
     assert!(!home.socket().exists());
+}
+
+#[test]
+fn stop_does_not_wait_for_a_server_that_began_meanwhile() {
+    let home = Resident::new();
+    let next = home.place().take().expect("a place").expect("a free one");
+    // Whatever goes wrong here, this process is not the one to be ended.
+    fs::write(home.place().log(), "").expect("a log");
+    let client = home.spawn(&["server", "stop"]);
+    let mut peer = Peer::of(next.listener.accept().expect("a client").0);
+    peer.frame().expect("its hello");
+    assert_eq!(peer.send(frame(&Hello::ours())).frame().as_deref(), Some("\"stop\""));
+    drop(peer);
+    assert_eq!(finish(client).stdout, "the server has left\n");
+    next.give_back();
 }

@@ -12,15 +12,7 @@ use cmdai::{
 };
 use rustix::process::Signal;
 
-use crate::resident::{LONG, Peer, Resident, SHORT};
-
-/// Commands in a few tokens each, all different.
-fn words(number: usize) -> String {
-    format!(
-        "remove the folder {}",
-        ["build", "dist", "old", "cache", "tmp", "out", "logs", "docs", "bin", "obj"][number]
-    )
-}
+use crate::resident::{LONG, Peer, Resident, SHORT, requests};
 
 #[test]
 fn first_frames_are_these_bytes() {
@@ -82,8 +74,8 @@ fn each_text_is_a_beginning_of_the_command() {
     let home = Resident::new();
     home.start();
     let mut peer = Peer::greeted(&home.socket());
-    for number in 0..10 {
-        peer.ask(&Ask::Suggest(Box::new(home.job(&words(number)))));
+    for words in requests() {
+        peer.ask(&Ask::Suggest(Box::new(home.job(&words))));
         let (texts, last) = peer.answer();
         let Reply::Done { suggestions, .. } = last else { panic!("{last:?}") };
         assert!(texts.len() > 1 && texts.is_sorted_by(|a, b| b.starts_with(a.as_str()) && a != b), "{texts:?}");
@@ -94,8 +86,7 @@ fn each_text_is_a_beginning_of_the_command() {
 #[test]
 fn streamed_output_is_the_plain_output() {
     let home = Resident::warm();
-    for number in 0..10 {
-        let words = words(number);
+    for words in requests() {
         let [plain, streamed] = [&["suggest", &words][..], &["suggest", "--stream", &words]].map(|args| home.ask(args));
         assert_eq!((streamed.code, &streamed.stdout), (plain.code, &plain.stdout), "{words}: {}", streamed.stderr);
         assert_eq!(plain.code, 0, "{words}: {}", plain.stderr);
@@ -160,7 +151,7 @@ fn flood_that_reads_no_reply_takes_neither_memory_nor_the_turn_of_others() {
     flood.stream().set_write_timeout(Some(Duration::from_millis(200))).expect("a timeout");
     let asks = frame(&Ask::Status).repeat(10_000);
     let taken = flood.stream().write(asks.as_bytes()).expect("some of it");
-    assert!(taken < asks.len() || taken > 0);
+    assert!(taken > 0);
     let start = Instant::now();
     home.answers(SHORT);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
