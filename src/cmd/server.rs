@@ -1,6 +1,7 @@
 //! `cmdai server`: be the resident server, or speak to it.
 
 use std::{
+    fs::File,
     io::{self, Read},
     os::{
         fd::{AsFd, FromRawFd, OwnedFd},
@@ -9,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use rustix::{net::sockopt::socket_acceptconn, process::setsid};
+use rustix::{net::sockopt::socket_acceptconn, process::setsid, stdio::dup2_stdin};
 
 use super::{note, suggest};
 use crate::{
@@ -139,17 +140,25 @@ fn held(place: &Place, started: bool) -> Result<Held> {
     if started && !stdin {
         return Err(Error::usage("--started is for cmdai itself").hint("leave it out"));
     }
-    let copy = |what: &dyn AsFd| what.as_fd().try_clone_to_owned().context(|| "could not keep a descriptor");
+    let copy = |what: &dyn AsFd| what.as_fd().try_clone_to_owned().context(|| "could not keep the log open");
     let held = if started {
-        Some(place.take_over(UnixListener::from(copy(&io::stdin())?), copy(&io::stderr())?))
+        Some(place.take_over(listening_stdin()?, copy(&io::stderr())?))
     } else if stdin {
-        place.take_lent(UnixListener::from(copy(&io::stdin())?))?
+        place.take_lent(listening_stdin()?)?
     } else if let Some(listener) = passed() {
         place.take_lent(listener)?
     } else {
         place.take()?
     };
     held.ok_or_else(|| Error::new("another server runs already").hint("end it first: cmdai server stop"))
+}
+
+/// The socket that is stdin, moved away: a copy left there would still collect clients when the server has closed its own.
+fn listening_stdin() -> Result<UnixListener> {
+    let what = || "could not take the socket from stdin";
+    let socket = io::stdin().as_fd().try_clone_to_owned().context(what)?;
+    dup2_stdin(File::open("/dev/null").context(what)?).context(what)?;
+    Ok(UnixListener::from(socket))
 }
 
 /// The socket passed by systemd's protocol: the variables name this process, and the descriptor listens.

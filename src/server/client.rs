@@ -10,7 +10,7 @@ use std::{
 
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, geteuid, kill_process},
+    process::{Signal, geteuid, kill_process},
 };
 use tokio::{
     io::BufReader,
@@ -37,6 +37,9 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// Until when a server must have been reached, whoever starts it.
 const REACH: Duration = Duration::from_secs(10);
+
+/// A server that ended right after its start so many times has a reason, which its log tells.
+const MAX_STARTS: usize = 3;
 
 /// Between two looks for a server that another process is just starting.
 const RETRY: Duration = Duration::from_millis(1);
@@ -144,23 +147,35 @@ impl Client {
     pub fn stop(&self) -> Result<bool> {
         runtime()?.block_on(async {
             let Ok(stream) = UnixStream::connect(self.place.socket()).await else { return Ok(false) };
-            let pid = peer(&stream)?;
+            peer(&stream)?;
             let left = async {
                 let mut connection = Connection::open(stream).await?;
                 connection.send(&Ask::Stop).await?;
                 while connection.next::<Reply>().await?.is_some() {}
                 io::Result::Ok(())
             };
-            match timeout(SILENCE, left).await {
-                // An error is the end of a connection, too.
-                Ok(_) => {}
-                Err(_) => kill(pid)?,
-            }
-            while !self.place.is_free()? {
-                sleep(RETRY).await;
+            match left.await {
+                Err(cause) if cause.kind() == io::ErrorKind::TimedOut => self.kill().await?,
+                // Any other error is the end of a connection, too.
+                _ => {}
             }
             Ok(true)
         })
+    }
+
+    /// Ends a server that does not answer, and waits for its end.
+    async fn kill(&self) -> Result<()> {
+        let what = || "could not end the server, which does not answer";
+        // Not the socket's peer: that is who bound it, a client long gone or the service manager.
+        let owner = self.place.owner()?.ok_or_else(|| Error::new(what()))?;
+        match kill_process(owner, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(cause) => return Err(cause).context(what),
+        }
+        while self.place.owner()? == Some(owner) {
+            sleep(RETRY).await;
+        }
+        Ok(())
     }
 
     async fn status_of(&self, mut connection: Connection) -> Result<Status> {
@@ -177,32 +192,44 @@ impl Client {
 
     /// A connection to the server of this version, which is started if there is none.
     async fn reach(&self) -> std::result::Result<Connection, Fault> {
-        let start = Instant::now();
+        let (start, mut starts) = (Instant::now(), 0);
         while start.elapsed() < REACH {
             if let Some(connection) = self.connect().await? {
                 return Ok(connection);
             }
-            if !self.place.start(&self.program, &self.variables).map_err(Fault::Unreachable)? {
-                sleep(RETRY).await;
+            if starts == MAX_STARTS {
+                let message = format!("the server ended right after its start, {MAX_STARTS} times");
+                return Err(self.unreachable(message));
+            }
+            match self.place.start(&self.program, &self.variables).map_err(Fault::Unreachable)? {
+                true => starts += 1,
+                false => sleep(RETRY).await,
             }
         }
-        Err(Fault::Unreachable(Error::new(format!("no server came to be in {} s", REACH.as_secs()))))
+        Err(self.unreachable(format!("no server came to be in {} s", REACH.as_secs())))
     }
 
     /// A connection to a server of this version, if one serves the socket. One of another version leaves.
-    async fn connect(&self) -> Result<Option<Connection>> {
+    async fn connect(&self) -> std::result::Result<Option<Connection>, Fault> {
         let stream = match UnixStream::connect(self.place.socket()).await {
             Ok(stream) => stream,
             Err(cause) if is_absent(&cause) => return Ok(None),
-            Err(cause) => return Err(self.broken(&cause)),
+            Err(cause) => {
+                let what = format!("could not connect to {}: {cause}", self.place.socket().display());
+                return Err(Fault::Unreachable(Error::new(what)));
+            }
         };
         peer(&stream)?;
         match Connection::open(stream).await {
             Ok(connection) => Ok(Some(connection)),
             // It was leaving, or is of another version and leaves now.
             Err(cause) if gone(&cause) => Ok(None),
-            Err(cause) => Err(self.broken(&cause)),
+            Err(cause) => Err(self.broken(&cause).into()),
         }
+    }
+
+    fn unreachable(&self, message: String) -> Fault {
+        Fault::Unreachable(Error::new(message).hint(format!("look into {}", self.place.log().display())))
     }
 
     fn broken(&self, cause: &io::Error) -> Error {
@@ -268,23 +295,14 @@ fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_io().enable_time().build().context(|| "could not prepare a connection")
 }
 
-/// The process at the other end, which must be this user's.
-fn peer(stream: &UnixStream) -> Result<Option<i32>> {
+/// Refuses a server of another user.
+fn peer(stream: &UnixStream) -> Result<()> {
     let peer = stream.peer_cred().context(|| "could not tell whose server it is")?;
     if peer.uid() == geteuid().as_raw() {
-        return Ok(peer.pid());
+        return Ok(());
     }
     Err(Error::new(format!("the server belongs to user {}, not to you", peer.uid()))
         .hint("look who serves that socket"))
-}
-
-fn kill(pid: Option<i32>) -> Result<()> {
-    let what = || "could not end the server, which does not answer";
-    let pid = pid.and_then(Pid::from_raw).ok_or_else(|| Error::new(what()))?;
-    match kill_process(pid, Signal::KILL) {
-        Ok(()) | Err(Errno::SRCH) => Ok(()),
-        Err(cause) => Err(cause).context(what),
-    }
 }
 
 /// Whether nobody serves the socket, or more want to than it has places for.

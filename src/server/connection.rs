@@ -6,6 +6,7 @@ use rustix::process::geteuid;
 use tokio::{
     io::{AsyncWrite, BufReader},
     net::{UnixStream, unix::OwnedReadHalf},
+    sync::mpsc::UnboundedReceiver,
     time::{MissedTickBehavior, interval_at, sleep, timeout},
 };
 
@@ -16,8 +17,8 @@ use super::{
 };
 use crate::{engine::Interrupt, error::Error};
 
-/// A client says who it is within this.
-const HELLO: Duration = Duration::from_secs(5);
+/// A client says who it is within this: much less than clients wait, so that silent ones cannot keep all places from them.
+const HELLO: Duration = Duration::from_secs(2);
 
 /// Words that stay the same for this long are worth computing.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -94,24 +95,42 @@ async fn next(server: &Server, from: &mut From, draft: &mut Option<Draft>) -> io
     }
 }
 
-/// Has the worker answer `job` and hands its replies on, until the last, the client's wish to cancel or its hang-up.
+/// Has the worker answer `job`, and counts how that ended.
 async fn answer(server: &Server, job: Job, from: &mut From, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     let start = Instant::now();
     let interrupt = Interrupt::default();
-    // However this ends, nobody waits for the answer any more.
-    let _guard = Guard(&interrupt);
-    let mut replies = server.worker.suggest(job, interrupt.clone());
+    let outcome = hand_on(server.worker.suggest(job, interrupt.clone()), &interrupt, from, to).await;
+    // However it ended, nobody waits for more.
+    interrupt.set();
+    server.active.set(Instant::now());
+    match &outcome {
+        Ok(Some(Reply::Done { .. })) => server.statistics.answered(start.elapsed()),
+        _ => server.statistics.failed(),
+    }
+    match outcome? {
+        Some(last) => send(to, &last).await,
+        None => Ok(()),
+    }
+}
+
+/// Hands `replies` on up to the last, which it returns; none if the client hung up. Sets `interrupt` at its wish.
+async fn hand_on(
+    mut replies: UnboundedReceiver<Reply>,
+    interrupt: &Interrupt,
+    from: &mut From,
+    to: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<Option<Reply>> {
     let first = tokio::time::Instant::now() + HEARTBEAT;
     let mut heartbeat = interval_at(first, HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reading = std::pin::pin!(protocol::read::<Ask>(from));
     let mut listening = true;
-    let last = loop {
+    loop {
         tokio::select! {
             reply = replies.recv() => match reply {
-                Some(reply @ (Reply::Done { .. } | Reply::Failed(_))) => break reply,
+                Some(reply @ (Reply::Done { .. } | Reply::Failed(_))) => return Ok(Some(reply)),
                 Some(reply) => send(to, &reply).await?,
-                None => break Reply::Failed(Error::new("the engine's thread ended").hint("try again")),
+                None => return Ok(Some(Reply::Failed(Error::new("the engine's thread ended").hint("try again")))),
             },
             _ = heartbeat.tick() => send(to, &Reply::Waiting).await?,
             ask = reading.as_mut(), if listening => match ask? {
@@ -120,27 +139,9 @@ async fn answer(server: &Server, job: Job, from: &mut From, to: &mut (impl Async
                     listening = false;
                 }
                 Some(_) => return Err(io::Error::other("a client asked before it was answered")),
-                None => {
-                    server.statistics.failed();
-                    return Ok(());
-                }
+                None => return Ok(None),
             },
         }
-    };
-    server.active.set(Instant::now());
-    match last {
-        Reply::Done { .. } => server.statistics.answered(start.elapsed()),
-        _ => server.statistics.failed(),
-    }
-    send(to, &last).await
-}
-
-/// Ends the work for a request when nobody waits for it any more.
-struct Guard<'a>(&'a Interrupt);
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        self.0.set();
     }
 }
 

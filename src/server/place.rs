@@ -1,13 +1,13 @@
 //! Where the server is found, and who may be it: one directory of the user's own with the socket and the log.
 //!
 //! The log is also the lock. Whoever holds it may remove a socket that nobody serves, bind the next one and serve it;
-//! the server holds it for its life. A client that starts a server takes the lock, binds the socket and hands both to
+//! the server holds it for its life, and a line in it says which process that is. A client that starts a server takes the lock, binds the socket and hands both to
 //! the new process, so there is no moment in which two could serve and none in which a client would have to poll:
 //! a connection waits in the socket until the server takes it.
 
 use std::{
     fs::{File, OpenOptions},
-    io::ErrorKind,
+    io::{ErrorKind, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::{
@@ -22,6 +22,7 @@ use std::{
 use rustix::{
     fs::{FlockOperation, flock},
     io::{Errno, FdFlags, fcntl_setfd},
+    process::Pid,
 };
 
 use crate::{
@@ -31,6 +32,9 @@ use crate::{
 
 /// The argument of `cmdai server run` that says: the socket is stdin, and stderr holds the lock.
 pub const STARTED: &str = "--started";
+
+/// What the line of the log begins with that tells the server's process.
+const OWNER: &str = "process ";
 
 /// The right to serve a place. The lock belongs to the open file, which a server may share with its standard error, so
 /// it is given back in so many words.
@@ -95,9 +99,9 @@ impl Place {
     /// # Errors
     /// The directory or the socket cannot be made, or are not the user's own.
     pub fn take(&self) -> Result<Option<Held>> {
-        let Some(log) = self.locked_log()? else { return Ok(None) };
+        let Some(log) = self.emptied_log()? else { return Ok(None) };
         let listener = self.bind()?;
-        Ok(Some(self.held(listener, log.into(), self.found())))
+        Ok(Some(self.held(listener, log, self.found())))
     }
 
     /// Takes the place with the socket that a service manager listens on, unless another process has it.
@@ -105,24 +109,32 @@ impl Place {
     /// # Errors
     /// The directory cannot be made, or is not the user's own.
     pub fn take_lent(&self, listener: UnixListener) -> Result<Option<Held>> {
-        Ok(self.locked_log()?.map(|log| self.held(listener, log.into(), None)))
+        Ok(self.emptied_log()?.map(|log| self.held(listener, log, None)))
     }
 
     /// Takes over what [`Place::start`] handed to this process.
     pub fn take_over(&self, listener: UnixListener, log: OwnedFd) -> Held {
-        self.held(listener, log, self.found())
+        self.held(listener, log.into(), self.found())
     }
 
-    /// Whether no server has the place.
+    /// The process that has the place; none if the place is free or not yet signed.
     ///
     /// # Errors
     /// As [`Place::take`].
-    pub fn is_free(&self) -> Result<bool> {
-        Ok(self.locked_log()?.is_some())
+    pub fn owner(&self) -> Result<Option<Pid>> {
+        if self.locked_log()?.is_some() {
+            return Ok(None);
+        }
+        let log =
+            std::fs::read_to_string(self.log()).context(|| format!("could not read: {}", self.log().display()))?;
+        let number = log.lines().find_map(|line| line.strip_prefix(OWNER)?.parse().ok());
+        Ok(number.filter(|number| *number > 1).and_then(Pid::from_raw))
     }
 
-    fn held(&self, listener: UnixListener, log: OwnedFd, ours: Option<(u64, u64)>) -> Held {
-        Held { listener, lock: Lock(log), place: self.clone(), ours }
+    fn held(&self, listener: UnixListener, mut log: File, ours: Option<(u64, u64)>) -> Held {
+        // Where it cannot be written, a server that hangs is not killed by `cmdai server stop`; all else works.
+        let _ = writeln!(log, "{OWNER}{}", std::process::id());
+        Held { listener, lock: Lock(log.into()), place: self.clone(), ours }
     }
 
     /// Device and inode of what is at the socket's path.
@@ -140,6 +152,12 @@ impl Place {
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(cause) => Err(cause).context(|| format!("could not lock: {}", path.display())),
         }
+    }
+
+    fn emptied_log(&self) -> Result<Option<File>> {
+        let log = self.locked_log()?;
+        let emptied = log.as_ref().map_or(Ok(()), |log| log.set_len(0));
+        emptied.context(|| format!("could not empty: {}", self.log().display())).map(|()| log)
     }
 
     /// A new socket in the place of one that nobody serves; only who holds the lock may call it.
@@ -160,8 +178,7 @@ impl Place {
     /// # Errors
     /// No socket can be made, or the program cannot be started.
     pub fn start(&self, program: &Path, variables: &[(String, String)]) -> Result<bool> {
-        let Some(log) = self.locked_log()? else { return Ok(false) };
-        log.set_len(0).context(|| format!("could not empty: {}", self.log().display()))?;
+        let Some(log) = self.emptied_log()? else { return Ok(false) };
         let socket = self.bind()?;
         keep_descriptors_from_children();
         #[expect(clippy::disallowed_methods, reason = "the program itself, as its server")]

@@ -153,7 +153,9 @@ impl Desk {
                     tracing::warn!(%error, "the model was not opened");
                 }
             }
-            Work::Suggest { interrupt, .. } if interrupt.is_set() => {}
+            Work::Suggest { interrupt, replies, .. } if interrupt.is_set() => {
+                let _ = replies.send(Reply::Failed(Error::Cancelled));
+            }
             Work::Suggest { job, interrupt, replies, queued } => {
                 let reply = self.suggest(&job, &interrupt, &replies, queued).unwrap_or_else(Reply::Failed);
                 let _ = replies.send(reply);

@@ -26,11 +26,19 @@ mod pty_zsh;
 mod pull;
 mod reference;
 mod remote;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod resident;
 #[cfg(feature = "llama")]
 mod restored;
 mod safety;
 #[cfg(feature = "llama")]
 mod sequence;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod server;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod server_faults;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod server_protocol;
 mod store;
 mod support;
 mod tokenizer;
