@@ -5,6 +5,7 @@ package's own Python, this file is the resident process: it takes words on stdin
 """
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -86,28 +87,36 @@ class Peer:
 
 
 def complete(model, prompt, threads=os.cpu_count()):
-    """One llama-completion from its start to its end: "ms", "text". What it would do only for a person is left out."""
+    """One llama-completion from its start to its end: "ms", "text", "tokens", "decode_ms"."""
     argv = [COMPLETION, "-m", model, "-t", str(threads), "-c", "2048", "-n", "64", "--temp", "0", "-p", prompt]
-    argv += ["--no-conversation", "--no-display-prompt", "--no-warmup", "--no-perf", "--simple-io"]
+    # What it would do only for a person is left out.
+    argv += ["--no-conversation", "--no-display-prompt", "--no-warmup", "--perf", "--simple-io"]
     start = time.perf_counter()
     run = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     ms = (time.perf_counter() - start) * 1e3
-    return {"ms": ms, "text": run.stdout.removesuffix("[end of text]\n\n").strip()}
+    text = run.stdout.strip().removesuffix("[end of text]").strip()
+    decode = re.search(r" eval time = *([\d.]+) ms / *(\d+) runs", run.stderr)
+    return {"ms": ms, "text": text} | decoded(*decode.groups())
+
+
+def decoded(ms, runs):
+    """llama.cpp's own count. The first token takes no run: prefill yields it."""
+    return {"decode_ms": float(ms), "tokens": int(runs) + 1}
 
 
 def serve(model, threads):
-    from llama_cpp import Llama
+    import llama_cpp
 
-    llama = Llama(model, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
+    llama = llama_cpp.Llama(model, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False, no_perf=False)
     for line in sys.stdin:
         prompt = CHAT.format(words=json.loads(line))
+        llama_cpp.llama_perf_context_reset(llama.ctx)
         start = time.perf_counter()
         answer = llama.create_completion(prompt, max_tokens=64, temperature=0, stop=["\n", "<|im_end|>"])
         ms = (time.perf_counter() - start) * 1e3
-        text = answer["choices"][0]["text"]
-        # As cmdai counts: with the token that ends the answer.
-        tokens = len(llama.tokenize(text.encode(), add_bos=False)) + 1
-        print(json.dumps({"ms": ms, "text": text.strip(), "tokens": tokens}), flush=True)
+        perf = llama_cpp.llama_perf_context(llama.ctx)
+        row = {"ms": ms, "text": answer["choices"][0]["text"].strip(), "prefill_ms": perf.t_p_eval_ms}
+        print(json.dumps(row | decoded(perf.t_eval_ms, perf.n_eval)), flush=True)
 
 
 if __name__ == "__main__":

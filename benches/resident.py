@@ -5,6 +5,7 @@ The server has its socket in a directory of its own, so the user's server is nei
 import json
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,9 @@ REQUESTS = (Path(__file__).parent / "requests.txt").read_text().splitlines()
 
 # Other words than any request measured, so that the server holds nothing of the next one.
 BETWEEN = "print the name of the current user"
+
+# s after the last key until the server computes what was typed.
+PAUSE = 0.1
 
 
 class Resident:
@@ -40,8 +44,8 @@ class Resident:
         self.run("server", "start", check=True)
         self.ask(BETWEEN)
 
-    def pid(self):
-        return json.loads(self.run("server", "status", "--json", check=True).stdout)["pid"]
+    def status(self):
+        return json.loads(self.run("server", "status", "--json", check=True).stdout)
 
     def model(self):
         """The model's file."""
@@ -49,9 +53,16 @@ class Resident:
         return path if path and os.path.isfile(path) else self.run("model", "path", check=True).stdout.strip()
 
     def warm(self, words):
-        """Has the words prefilled as if they were being typed, and leaves it the time for that."""
-        self.run("server", "warm", "--shell", "bash", input=words, check=True)
-        time.sleep(1)
+        """Has the words prefilled as if they were typed. Returns when they are."""
+        # Not with `cmdai server warm`: it hangs up before the pause in typing is over, after which the server begins.
+        status = self.status()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"{self.directory.name}/cmdai/server.sock")
+            for message in ({"cmdai": status["version"], "protocol": 1}, {"warm": {"words": words, "shell": "bash"}}):
+                text = json.dumps(message).encode()
+                connection.sendall(b"%d\n%s" % (len(text), text))
+            time.sleep(2 * PAUSE)
+            rest(status["pid"])
 
     def ask(self, words, server=True):
         """One fresh client, timed from its start to the end of its output: "ms", and "command" and "timing" if any."""
@@ -65,6 +76,20 @@ class Resident:
         if client.returncode not in (0, 3):  # 3: the model's answer was no command
             sys.exit(f"{self.cmdai} exited with {client.returncode} on: {words}")
         return {"ms": ms} | (json.loads(text) if text else {"command": None, "timing": {}})
+
+
+def processor_time(pid):
+    """In ticks of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def rest(pid):
+    """Returns once the process has computed nothing for a while."""
+    before = None
+    while (now := processor_time(pid)) != before:
+        before = now
+        time.sleep(PAUSE)
 
 
 def exit_on_signals():
