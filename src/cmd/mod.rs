@@ -39,7 +39,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Model { action }) => model::run(action, &Config::load(&EngineArgs::default())?),
         Some(Command::Doctor(args)) => doctor::run(args),
         Some(Command::Check(args)) => return check::run(args),
-        Some(Command::Widget(args)) => widget::run(args, |words| suggest::answer(words, args.shell)),
+        Some(Command::Widget(args)) => widget::run(args, |words, preview| suggest::answer(words, args.shell, preview)),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -68,7 +68,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn answer(words: String, shell: Shell) -> Result<Answer> {
+pub fn answer(words: String, shell: Shell, _preview: &mut dyn FnMut(&str)) -> Result<Answer> {
     let config = Config::load(&EngineArgs::default())?;
     let mut engine = open(&config, &|spec| Err(Store::absent(spec)))?;
     let request = Request { words, context: Context::capture(shell), alternatives: 1 };
