@@ -38,21 +38,49 @@ __cmdai_keys() {
   while builtin read -t 0 -u "$tty" && IFS= builtin read -rs -n 1 -d '' -t 1 -u "$tty" key; do keys+=$key; done
 }
 
+# Takes the previews, whole lines that begin with ~, off the front of `answer` and draws the last one.
+__cmdai_preview() {
+  local text=''
+  while [[ $answer == '~'*$'\n'* ]]; do
+    text=${answer%%$'\n'*}
+    answer=${answer:${#text}+1} # `#*` takes the square of the length
+  done
+  [[ ! $text ]] || __cmdai_draw "${text#\~}"
+}
+
+# Draws one row where the prompt stood, for the time of the wait only. What is not ASCII counts as two columns; nothing
+# is drawn where it could not be taken back.
+__cmdai_draw() {
+  local wide width=${COLUMNS:-80}
+  local text="cmdai: ${1:0:width}"
+  waited=5
+  [[ ${TERM-} != dumb ]] || return 0
+  if __cmdai_deceptive "$text"; then text=${text//[^ -~]/?}; fi
+  while [[ $text ]] && wide=${text//[[:ascii:]]/} && ((${#text} + ${#wide} >= width)); do text=${text%?}; done
+  builtin printf '\r\e[K%s' "$text" >&"$tty"
+}
+
+# Reads what is there into `chunk`, byte by byte: a character may come in two pieces, of which a timeout would lose one.
+__cmdai_read() {
+  local LC_ALL=C
+  chunk=''
+  IFS= builtin read -r -d '' -t 0.03 -u "$fd" chunk
+}
+
 # Fills `answer` from the core for the request $1; stop=1 if the person cancelled.
 __cmdai_ask() {
   local fd pid chunk state waited=0 interrupt
   interrupt=$(builtin trap -p INT)
   builtin trap 'stop=1' INT
-  exec {fd}< <(exec "$__cmdai_bin" widget --shell bash < <(builtin printf %s "$1") 2>/dev/null)
+  exec {fd}< <(exec "$__cmdai_bin" widget --shell bash --stream < <(builtin printf %s "$1") 2>/dev/null)
   pid=$!
   while [[ ! $stop ]] && ((${#answer} < 65536)); do
-    chunk=''
-    IFS= builtin read -r -d '' -t 0.03 -u "$fd" chunk
+    __cmdai_read
     state=$?
     answer+=$chunk
+    __cmdai_preview
     if ((state > 128)); then
-      # No sign where it could not be taken back.
-      ((++waited != 5)) || [[ ${TERM-} == dumb ]] || builtin printf '\r\e[Kcmdai: thinking (Esc cancels)' >&"$tty"
+      ((++waited != 5)) || __cmdai_draw 'thinking (Esc cancels)'
     elif ((state)); then
       break
     else

@@ -45,6 +45,26 @@ function __cmdai_keys() {
   while (( PENDING + KEYS_QUEUED_COUNT )) && read -t 0 -k 1 key 2>/dev/null; do keys+=$key; done
 }
 
+# Takes the previews, whole lines that begin with ~, off the front of `answer` and shows the last one.
+function __cmdai_preview() {
+  local text
+  while [[ $answer == '~'*$'\n'* ]]; do
+    text=${answer%%$'\n'*}
+    answer=${answer:$#text + 1} # `#*` takes the square of the length
+  done
+  [[ -z $text ]] || __cmdai_status "${text#\~}"
+}
+
+# Shows one row below the line, for the time of the wait only. What is not ASCII counts as two columns: zle and the
+# terminal disagree about combining characters, and then zle would take the wrong rows back.
+function __cmdai_status() {
+  local text="cmdai: ${(V)1[1,COLUMNS]}"
+  __cmdai_deceptive "$text" && text=${text//[^ -~]/?}
+  while [[ -n $text ]] && (( $#text + ${#text//[[:ascii:]]} >= COLUMNS )); do text[-1]=; done
+  zle -R -- "$text"
+  waited=5
+}
+
 # Sets reply=(status note text) for the request $1: the command, or one line that says why there is none.
 function __cmdai_ask() {
   setopt local_options local_traps no_monitor no_notify
@@ -53,13 +73,13 @@ function __cmdai_ask() {
   reply=(1 '' "$__cmdai_bin: not found")
   [[ -x $__cmdai_bin ]] || return
   trap 'stop=1' INT
-  exec {fd}< <(print -r -- $sysparams[pid]; print -rn -- "$1" | exec $__cmdai_bin widget --shell zsh 2>/dev/null)
+  exec {fd}< <(print -r -- $sysparams[pid]; print -rn -- "$1" | exec $__cmdai_bin widget --shell zsh --stream 2>/dev/null)
   read -r -u $fd pid
   while (( ! stop && $#answer < 65536 )); do
     sysread -i $fd -t 0.03 chunk; state=$?
     case $state in
-      0) answer+=$chunk ;;
-      4) (( ++waited == 5 )) && zle -R -- 'cmdai: thinking (Esc cancels)' ;;
+      0) answer+=$chunk; __cmdai_preview ;;
+      4) (( ++waited == 5 )) && __cmdai_status 'thinking (Esc cancels)' ;;
       *) break ;;
     esac
     __cmdai_keys

@@ -142,6 +142,9 @@ pub struct WidgetArgs {
     /// Draw the waiting sign and watch for Esc on the terminal (shells that cannot do it themselves)
     #[arg(long)]
     pub tty_progress: bool,
+    /// Write previews, lines that begin with ~, before the status
+    #[arg(long)]
+    pub stream: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -43,7 +43,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Server { action }) => server::run(action),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(args)) => return check::run(args),
-        Some(Command::Widget(args)) => widget::run(args, |words| suggest::answer(words, args.shell, &mut |_| {})),
+        Some(Command::Widget(args)) => widget::run(args, |words, preview| suggest::answer(words, args.shell, preview)),
     }
     .map(|()| ExitCode::SUCCESS)
 }

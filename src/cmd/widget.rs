@@ -3,6 +3,9 @@
 //! The request comes on stdin. The answer goes to stdout in one write: the status on the first line (0 a command, 1 an
 //! error, 2 refused, 3 no model, 4 unprintable, 130 cancelled); for 0 a note to show on the second, and then the
 //! command; otherwise one line that says why. The widget assigns the command to the edit buffer; nothing runs it.
+//!
+//! With `--stream` any number of lines `~TEXT` come before the status, a write each: a preview, all of the answer so
+//! far in visible characters, at most 200 of them. A preview is shown and forgotten; it never is the command.
 
 mod wait;
 
@@ -16,6 +19,9 @@ use crate::request::MAX_REQUEST_BYTES;
 use crate::shell;
 use wait::Wait;
 
+/// Characters of a preview; the shell cuts it to the terminal's width.
+const MAX_PREVIEW: usize = 200;
+
 /// What the pipeline gives back for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -25,13 +31,15 @@ pub struct Answer {
     pub note: String,
 }
 
-/// Reads the request, lets `answer` work on it and prints what it says. SIGINT, SIGTERM, SIGHUP and (where the shell
-/// cannot watch for it) Esc end the process at once, whatever `answer` is doing.
+/// Reads the request, lets `answer` work on it and prints what it says; `answer` may call its second argument with the
+/// text so far. SIGINT, SIGTERM, SIGHUP and (where the shell cannot watch for it) Esc end the process at once, whatever
+/// `answer` is doing.
 ///
 /// Ends the process itself, at once: what a normal exit would still do is time in which fish takes keys.
-pub fn run(args: &WidgetArgs, answer: impl FnOnce(String) -> Result<Answer>) -> ! {
-    let wait = Wait::begin(args.shell, args.tty_progress);
-    let outcome = read_request(io::stdin()).and_then(answer).and_then(|answer| {
+pub fn run(args: &WidgetArgs, answer: impl FnOnce(String, &mut dyn FnMut(&str)) -> Result<Answer>) -> ! {
+    let wait = Wait::begin(args);
+    let mut preview = |text: &str| wait.preview(&preview_line(text));
+    let outcome = read_request(io::stdin()).and_then(|words| answer(words, &mut preview)).and_then(|answer| {
         let command = shell::protect_history(&answer.command, args.shell)?;
         Ok(Answer { command, ..answer })
     });
@@ -53,6 +61,12 @@ fn read_request(mut input: impl Read) -> Result<String> {
     }
     let text = String::from_utf8(bytes).map_err(|_| Error::usage("the line is not UTF-8"))?;
     pipeline::checked_words(text.trim().trim_start_matches('#'))
+}
+
+/// One line that is safe to show, whatever the model has written so far.
+fn preview_line(text: &str) -> String {
+    let cut = |text: &str| text.chars().take(MAX_PREVIEW).collect::<String>();
+    cut(&visible(&cut(text.trim_start())))
 }
 
 /// The status and the whole text for stdout.
@@ -111,6 +125,15 @@ mod tests {
     fn reason_is_one_visible_line_with_its_hint() {
         let error = Error::new("bad\x1b[2J\nname \u{202e}x").hint("run cmdai doctor");
         assert_eq!(reply(Err(error)), (1, "1\nbad\\u{1b}[2J name \\u{202e}x; run cmdai doctor\n".into()));
+    }
+
+    #[test]
+    fn preview_is_one_short_visible_line() {
+        assert_eq!(
+            preview_line("\n find .\t-name '\x1b[2J\u{202e}é'\n| wc "),
+            r"find . -name '\u{1b}[2J\u{202e}é' | wc"
+        );
+        assert_eq!(preview_line(&"日\x1b".repeat(MAX_PREVIEW)).chars().count(), MAX_PREVIEW);
     }
 
     #[test]

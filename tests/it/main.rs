@@ -22,6 +22,7 @@ mod pty_all;
 mod pty_bash;
 mod pty_fish;
 mod pty_real;
+mod pty_stream;
 mod pty_zsh;
 mod pull;
 mod reference;

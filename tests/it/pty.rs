@@ -176,6 +176,13 @@ impl Term {
         self
     }
 
+    /// Makes the core that is held write these bytes.
+    pub(crate) fn previews(&self, bytes: impl AsRef<[u8]>) -> &Self {
+        fs::write(self.path("preview.new"), bytes).unwrap();
+        fs::rename(self.path("preview.new"), self.path("preview")).unwrap();
+        self.until_true("the core to write", || !self.path("preview").exists())
+    }
+
     /// Waits until the core was called `count` times.
     pub(crate) fn asked(&self, count: usize) -> &Self {
         self.until_true("the core to be called", || self.calls() >= count);
@@ -249,7 +256,7 @@ fn follow(
     });
 }
 
-/// The stand-in. `hold` keeps it waiting, `flush` lets the real program drop the keys typed meanwhile.
+/// The stand-in. `hold` keeps it waiting, meanwhile it writes what `preview` holds; `flush` lets the real program drop the keys typed meanwhile.
 fn write_core(home: &Path) {
     let program = env!("CARGO_BIN_EXE_cmdai");
     let home_text = home.display();
@@ -259,7 +266,10 @@ fn write_core(home: &Path) {
          trap 'echo stopped >>log; exit 130' INT TERM HUP\n\
          cat >request; env >environ; echo \"$*\" >arguments\n\
          echo asked >>log\n\
-         while [ -e hold ]; do sleep 0.02 & wait $!; done\n\
+         while [ -e hold ]; do\n\
+         [ ! -e preview ] || {{ mv preview shown; cat shown; }}\n\
+         sleep 0.02 & wait $!\n\
+         done\n\
          if [ -e flush ]; then '{program}' widget --shell fish </dev/null >/dev/null 2>&1; fi\n\
          cat answer\n"
     );

@@ -175,8 +175,8 @@ fn request_arrives_byte_for_byte_on_stdin_and_nowhere_else(shell: Shell) {
     let request = r#"-n 列出 fast é "a" 'b' $HOME `id` \n %F{red} canary"#;
     term.typed(request).send(CTRL_G).shows("an answer");
     assert_eq!(term.read("request"), request);
-    let flags = if shell == Shell::Fish { " --tty-progress" } else { "" };
-    assert_eq!(term.read("arguments"), format!("widget --shell {}{flags}\n", shell.name()));
+    let flag = if shell == Shell::Fish { "--tty-progress" } else { "--stream" };
+    assert_eq!(term.read("arguments"), format!("widget --shell {} {flag}\n", shell.name()));
     assert!(!term.read("environ").contains("canary"));
 }
 
