@@ -1,9 +1,9 @@
 //! Where the server is found, and who may be it: one directory of the user's own with the socket and the log.
 //!
 //! The log is also the lock. Whoever holds it may remove a socket that nobody serves, bind the next one and serve it;
-//! the server holds it for its life, and a line in it says which process that is. A client that starts a server takes the lock, binds the socket and hands both to
-//! the new process, so there is no moment in which two could serve and none in which a client would have to poll:
-//! a connection waits in the socket until the server takes it.
+//! the server holds it for its life, and a line in it says which process that is. A client that starts a server takes the
+//! lock, binds the socket and hands both to the new process, so there is no moment in which two could serve and none in
+//! which a client would have to poll: a connection waits in the socket until the server takes it.
 
 use std::{
     fs::{File, OpenOptions},
