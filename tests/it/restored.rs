@@ -1,6 +1,6 @@
 //! An engine with prefixes on disk: it computes less, and answers alike. On real models.
 
-use std::{fs, ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path};
 
 use cmdai::{
     context::Context,
