@@ -87,11 +87,13 @@ fn killed_client_takes_its_request_with_it() {
     let mut next = || strike(moments.next().expect("endless"));
     (0..20.min(count)).for_each(|_| assert!(next() >= 0.0));
     let before = home.status().expect("a server").memory;
-    let slowest = (0..count).map(|_| next()).fold(0.0, f64::max);
+    let mut waits: Vec<f64> = (0..count).map(|_| next()).collect();
+    waits.sort_by(f64::total_cmp);
+    let (most, slowest) = (waits[count * 9 / 10], waits[count - 1]);
     let after = home.status().expect("a server");
-    eprintln!("{count} killed: waited for at most {slowest:.0} ms, memory {before} -> {}", after.memory);
-    // 160 tokens take a second or more; one token, or the prompt, a fraction.
-    assert!(slowest < 1000.0, "{slowest} ms");
+    eprintln!("{count} killed: p90 {most:.0} ms, at most {slowest:.0} ms; memory {before} -> {}", after.memory);
+    // 160 tokens take a second or more; one token, or a batch of the prompt, a fraction. A loaded machine may stall.
+    assert!(most < 500.0, "{most} ms");
     assert!(after.memory < before + 2_000_000, "{before} -> {}", after.memory);
     // One that was killed before it had asked is not counted.
     assert!(after.failed as usize * 10 > (20.min(count) + count) * 9, "{} of {count} counted", after.failed);
