@@ -100,6 +100,10 @@ impl<M: Model> Engine for LocalEngine<M> {
             Ok(())
         })
     }
+
+    fn settle(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
+        self.sequence.model.settle(stop)
+    }
 }
 
 /// One generation.

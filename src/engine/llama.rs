@@ -2,11 +2,11 @@
 //!
 //! The crate `llama-cpp-2` starts the library and its log; the model and its context are made through
 //! `llama-cpp-sys-2`, for three things the safe crate does not offer and a request pays for (docs/measurements.md):
-//! the vocabulary is not read a second time (our tokenizer has it), the weights are not repacked into a second copy,
+//! the vocabulary is not read a second time (our tokenizer has it), the weights are mapped or repacked but never both,
 //! and the number of threads follows the machine from token to token.
 
 use std::{
-    ffi::{CString, c_void},
+    ffi::{CString, OsStr, c_void},
     os::unix::ffi::OsStrExt,
     path::Path,
     ptr::NonNull,
@@ -22,7 +22,8 @@ use llama_cpp_sys_2 as sys;
 use super::{Interrupt, Model, Token, threads::Threads};
 use crate::{
     error::{Context, Error, Result},
-    model::gguf::GgufFile,
+    model::{gguf::GgufFile, store::Stamp},
+    platform::Platform,
 };
 
 /// Most tokens of one sequence: the prompt, about 6 KB of request, the answer. Twice as many cost 25 ms at every start.
@@ -31,11 +32,33 @@ const CAPACITY: u32 = 2048;
 /// Tokens computed in one call of prefill; larger ones gain nothing here and hold more memory.
 const BATCH: u32 = 512;
 
+/// How the weights are in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weights {
+    /// Mapped from the file as they are: there at once.
+    Mapped,
+    /// Read, and laid out anew for the processor's vector instructions: slower to open, quicker in every step.
+    Repacked,
+}
+
+/// Memory of a machine on which a second copy of the weights, for the time of repacking, is no burden: in copies.
+const MEMORY_PER_MODEL: u64 = 6;
+
+/// What a model was opened from.
+#[derive(Clone)]
+struct Source {
+    path: CString,
+    stamp: Stamp,
+    architecture: &'static str,
+    vocabulary: usize,
+}
+
 /// One llama.cpp model with one context and one sequence.
 pub struct LlamaModel {
     context: NonNull<sys::llama_context>,
     model: NonNull<sys::llama_model>,
-    vocabulary: usize,
+    source: Source,
+    weights: Weights,
     position: usize,
     threads: Threads,
     /// llama.cpp reads it: it lives as long as the context does.
@@ -52,33 +75,71 @@ const ABORTED: i32 = 2;
 unsafe impl Send for LlamaModel {}
 
 impl LlamaModel {
-    /// Loads the checked file at `path` by memory map.
+    /// Loads the checked file at `path`, its weights mapped.
     ///
     /// # Errors
     /// The processor lacks an instruction set this build needs, or llama.cpp refuses the file or has no memory.
     pub fn open(path: &Path, file: &GgufFile, threads: Threads) -> Result<Self> {
         crate::platform::check_simd()?;
         start()?;
-        let c_path = CString::new(path.as_os_str().as_bytes())
-            .map_err(|_| Error::new(format!("could not open model: {}: path holds a NUL", path.display())))?;
-        let vocabulary = file.vocabulary();
-        let overrides = no_vocabulary(file.architecture(), vocabulary);
-        // SAFETY: both pointers outlive the call; the list of overrides ends with an empty key.
+        let source = Source {
+            path: CString::new(path.as_os_str().as_bytes())
+                .map_err(|_| Error::new(format!("could not open model: {}: path holds a NUL", path.display())))?,
+            stamp: Stamp::of(path).context(|| format!("could not open model: {}", path.display()))?,
+            architecture: file.architecture(),
+            vocabulary: file.vocabulary(),
+        };
+        Self::load(source, threads, Weights::Mapped, &|| false)
+    }
+
+    /// Loads the file of `source`, until `stop` says so.
+    fn load(source: Source, threads: Threads, weights: Weights, stop: &dyn Fn() -> bool) -> Result<Self> {
+        let overrides = no_vocabulary(source.architecture, source.vocabulary);
+        // SAFETY: all pointers outlive the call; the list of overrides ends with an empty key, and the callback gets
+        // what it expects.
         let model = unsafe {
             let mut params = sys::llama_model_default_params();
-            params.use_extra_bufts = false;
+            params.use_extra_bufts = weights == Weights::Repacked;
+            if weights == Weights::Repacked {
+                // Mapped too, the file would stay in memory beside the copy: 1,787 MiB in place of 1,194.
+                params.load_mode = sys::LLAMA_LOAD_MODE_NONE;
+            }
             params.kv_overrides = overrides.as_ptr();
-            sys::llama_model_load_from_file(c_path.as_ptr(), params)
+            params.progress_callback = Some(go_on);
+            params.progress_callback_user_data = (&raw const stop).cast_mut().cast();
+            sys::llama_model_load_from_file(source.path.as_ptr(), params)
         };
-        let refused = || Error::new(format!("could not open model: {}: llama.cpp refused it", path.display()));
-        let model = NonNull::new(model).ok_or_else(|| refused().hint("set CMDAI_LOG=debug to see why"))?;
+        let Some(model) = NonNull::new(model) else {
+            let refused = format!("could not open model: {}: llama.cpp refused it", source.path.to_string_lossy());
+            return Err(if stop() {
+                Error::Cancelled
+            } else {
+                Error::new(refused).hint("set CMDAI_LOG=debug to see why")
+            });
+        };
         let context = new_context(model)
             .inspect_err(|_| unsafe {
                 // SAFETY: the model has no context, and is not used after this.
                 sys::llama_model_free(model.as_ptr());
             })
             .map_err(|error| error.hint("free some memory and try again"))?;
-        Ok(Self { context, model, vocabulary, position: 0, threads, interrupt: Interrupt::default() })
+        Ok(Self { context, model, source, weights, position: 0, threads, interrupt: Interrupt::default() })
+    }
+
+    /// Whether repacking is worth its second: not where the work is a GPU's, nor where memory is scarce.
+    fn gains_by_repacking(&self) -> bool {
+        self.weights == Weights::Mapped && Platform::detect().memory / MEMORY_PER_MODEL >= self.source.stamp.size
+    }
+
+    /// Refuses a file that is no longer the one that was checked.
+    fn check_source(&self) -> Result<()> {
+        let path = Path::new(OsStr::from_bytes(self.source.path.as_bytes()));
+        let what = || format!("could not open model again: {}", path.display());
+        if Stamp::of(path).context(what)? == self.source.stamp {
+            Ok(())
+        } else {
+            Err(Error::new(what()).hint("it has changed"))
+        }
     }
 
     fn decode(&mut self, tokens: &[Token]) -> Result<()> {
@@ -104,7 +165,7 @@ impl LlamaModel {
 
 impl Model for LlamaModel {
     fn forward(&mut self, tokens: &[Token]) -> Result<&[f32]> {
-        if tokens.is_empty() || tokens.iter().any(|&token| token as usize >= self.vocabulary) {
+        if tokens.is_empty() || tokens.iter().any(|&token| token as usize >= self.source.vocabulary) {
             return Err(Error::new("llama.cpp was given no token, or one outside the vocabulary"));
         }
         for chunk in tokens.chunks(BATCH as usize) {
@@ -117,7 +178,7 @@ impl Model for LlamaModel {
             if logits.is_null() {
                 return Err(Error::new("llama.cpp gave no logits"));
             }
-            Ok(std::slice::from_raw_parts(logits, self.vocabulary))
+            Ok(std::slice::from_raw_parts(logits, self.source.vocabulary))
         }
     }
 
@@ -181,6 +242,28 @@ impl Model for LlamaModel {
         self.position = (last + 1) as usize;
         Ok(())
     }
+
+    fn settle(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
+        if !self.gains_by_repacking() {
+            return Ok(());
+        }
+        self.check_source()?;
+        let mut settled = Self::load(self.source.clone(), self.threads, Weights::Repacked, stop)?;
+        self.check_source()?;
+        if self.position > 0 {
+            settled.restore(&self.save()?)?;
+        }
+        settled.set_interrupt(self.interrupt.clone());
+        *self = settled;
+        Ok(())
+    }
+}
+
+/// llama.cpp asks this while it loads; false ends that.
+unsafe extern "C" fn go_on(_progress: f32, stop: *mut c_void) -> bool {
+    // SAFETY: it is the pointer that `load` gave, to a reference that outlives the loading.
+    let stop = unsafe { *stop.cast::<&dyn Fn() -> bool>() };
+    !stop()
 }
 
 /// llama.cpp asks this after each operation of its graph.

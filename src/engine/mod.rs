@@ -111,6 +111,14 @@ pub trait Engine {
     fn prepare(&mut self, _prompt: &Prompt, _interrupt: &Interrupt) -> Result<()> {
         Ok(())
     }
+
+    /// Spends a moment in which nobody waits on what makes later answers quicker, until `stop` says that somebody does.
+    ///
+    /// # Errors
+    /// It was stopped, or failed; the engine is as before.
+    fn settle(&mut self, _stop: &dyn Fn() -> bool) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a local runtime offers below [`Engine`]: one sequence of tokens with its key-value cache.
@@ -153,6 +161,14 @@ pub trait Model {
     /// They are of another model, or hold more than [`Model::capacity`]; the sequence is then unspecified until
     /// [`Model::rewind`] to 0.
     fn restore(&mut self, state: &[u8]) -> Result<()>;
+
+    /// As [`Engine::settle`]; the sequence stays.
+    ///
+    /// # Errors
+    /// It was stopped, or failed; the model is as before.
+    fn settle(&mut self, _stop: &dyn Fn() -> bool) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The engine that sends the prompt to a server: never chosen, only asked for.
@@ -268,6 +284,7 @@ pub fn bare_rates(model: &Record, name: &str, settings: &Settings, together: usi
 /// Tokens a second of prefill and of decoding, the better of two runs: the first reads the weights from the disk.
 #[cfg(any(mlx, feature = "llama"))]
 fn rates(mut model: impl Model, together: usize) -> Result<(f64, f64)> {
+    model.settle(&|| false)?;
     // Any tokens do: the time does not depend on them.
     let tokens: Vec<Token> = (0..together as Token).collect();
     let mut best = (0.0f64, 0.0f64);

@@ -85,7 +85,14 @@ async fn next(server: &Server, from: &mut From, draft: &mut Option<Draft>) -> io
     loop {
         tokio::select! {
             biased;
-            ask = reading.as_mut() => return ask?,
+            ask = reading.as_mut() => {
+                let ask = ask?;
+                if let (Ok(None), Some(typed)) = (&ask, draft.take()) {
+                    // `cmdai server warm` says it and goes.
+                    server.worker.prepare(typed);
+                }
+                return ask;
+            }
             _ = leaving.wait_for(|leaving| *leaving) => return Ok(None),
             () = sleep(PAUSE), if draft.is_some() => {
                 server.active.set(Instant::now());

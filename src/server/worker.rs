@@ -8,10 +8,10 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{JoinHandle, spawn},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -24,6 +24,9 @@ use crate::{
     pipeline,
     request::Shell,
 };
+
+/// Without work for this long, the engine settles: a person reads an answer, and rarely asks again within it.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// What a person has typed so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl Worker {
         let (queue, work) = channel();
         let (pending, opened) = (Arc::new(AtomicUsize::new(0)), Arc::default());
         let (shown, done) = (Arc::clone(&opened), Arc::clone(&pending));
-        let thread = spawn(move || Desk { engine: None, cache, opened: shown }.run(&work, &done));
+        let thread = spawn(move || Desk { engine: None, settled: false, cache, opened: shown }.run(&work, &done));
         let worker = Self { queue: Some(queue), thread: Some(thread), pending, opened, draft: RefCell::default() };
         if let Some(target) = target {
             worker.put(Work::Open(target));
@@ -131,18 +134,42 @@ impl Drop for Worker {
 /// The thread's own.
 struct Desk {
     engine: Option<(Target, Box<dyn Engine>)>,
+    /// Whether the engine is as quick as it gets.
+    settled: bool,
     cache: Option<PathBuf>,
     opened: Arc<Mutex<Option<Opened>>>,
 }
 
 impl Desk {
-    fn run(mut self, work: &Receiver<Work>, pending: &AtomicUsize) {
-        for work in work {
+    fn run(mut self, queue: &Receiver<Work>, pending: &AtomicUsize) {
+        while let Some(work) = self.next(queue, pending) {
             // A panic ends one request, not the server; what it left of the engine is not trusted.
             if catch_unwind(AssertUnwindSafe(|| self.work(work))).is_err() {
                 self.close();
             }
             pending.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The next work; none once the server leaves. Meanwhile, if there is none for a while, the engine settles.
+    fn next(&mut self, queue: &Receiver<Work>, pending: &AtomicUsize) -> Option<Work> {
+        while self.engine.is_some() && !self.settled {
+            match queue.recv_timeout(QUIET) {
+                Err(RecvTimeoutError::Timeout) => self.settle(&|| pending.load(Ordering::Relaxed) > 0),
+                outcome => return outcome.ok(),
+            }
+        }
+        queue.recv().ok()
+    }
+
+    fn settle(&mut self, stop: &dyn Fn() -> bool) {
+        let Some((_, engine)) = &mut self.engine else { return };
+        let outcome = catch_unwind(AssertUnwindSafe(|| engine.settle(stop)));
+        self.settled = !matches!(outcome, Ok(Err(Error::Cancelled)));
+        match outcome {
+            Ok(Ok(())) => tracing::debug!("the engine has settled"),
+            Ok(Err(error)) => tracing::debug!(%error, "the engine has not settled"),
+            Err(_) => self.close(),
         }
     }
 
@@ -203,7 +230,7 @@ impl Desk {
             self.close();
             let engine = engine::open(&target.model, &target.engine, &target.settings(self.cache.clone()))?;
             *lock(&self.opened) = Some(Opened { engine: target.engine.clone(), model: target.model.path.clone() });
-            self.engine = Some((target.clone(), engine));
+            (self.engine, self.settled) = (Some((target.clone(), engine)), false);
         }
         match &mut self.engine {
             Some((_, engine)) => Ok(engine.as_mut()),

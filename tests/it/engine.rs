@@ -7,6 +7,7 @@ use cmdai::{
         Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, generate::LocalEngine, llama::LlamaModel,
         threads::Threads,
     },
+    error::Error,
     model::{gguf::GgufFile, tokenizer::Tokenizer},
 };
 
@@ -135,4 +136,56 @@ fn prompt_that_does_not_fit_is_refused_with_figures() {
         .generate(&prompt(&"word ".repeat(5000)), &params, &mut |_| ControlFlow::Continue(()))
         .expect_err("5,000 words do not fit");
     assert!(error.to_string().contains("room for 2043"), "{error}");
+}
+
+/// The default model: its weights are of types that llama.cpp lays out anew.
+fn open_default() -> (LlamaModel, Vec<Token>, Token) {
+    let path = model("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf");
+    let file = GgufFile::open(&path).unwrap();
+    let tokenizer = Tokenizer::from_gguf(&file).unwrap();
+    let text = tokens(&tokenizer, "The capital of France is Paris, and the capital of Italy is");
+    let next = tokens(&tokenizer, " Rome")[0];
+    (LlamaModel::open(&path, &file, Threads::fixed(2)).unwrap(), text, next)
+}
+
+fn best(logits: &[f32]) -> usize {
+    (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn settled_model_has_its_weights_in_another_order_and_goes_on_where_it_was() {
+    let (mut model, text, next) = open_default();
+    model.forward(&text).unwrap();
+    let before = model.forward(&[next]).unwrap().to_vec();
+    model.rewind(text.len()).unwrap();
+
+    assert!(matches!(model.settle(&|| true), Err(Error::Cancelled)));
+    assert_eq!(distance(model.forward(&[next]).unwrap(), &before), 0.0, "stopped, it is as before");
+    model.rewind(text.len()).unwrap();
+
+    model.settle(&|| false).unwrap();
+    assert_eq!(model.position(), text.len());
+    let after = model.forward(&[next]).unwrap().to_vec();
+    assert_eq!(best(&after), best(&before));
+    let moved = distance(&after, &before);
+    assert!(0.0 < moved && moved < 1.0, "{moved}");
+
+    model.rewind(text.len()).unwrap();
+    model.settle(&|| panic!("nothing is left to do")).unwrap();
+    assert_eq!(distance(model.forward(&[next]).unwrap(), &after), 0.0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn file_that_was_changed_is_not_opened_again() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("small.gguf");
+    std::fs::copy(model(SMALL), &path).unwrap();
+    let file = GgufFile::open(&path).unwrap();
+    let mut model = LlamaModel::open(&path, &file, Threads::fixed(1)).unwrap();
+    std::fs::File::open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let error = model.settle(&|| false).unwrap_err();
+    assert!(error.to_string().starts_with("could not open model again: "), "{error}");
+    model.forward(&[1, 2]).unwrap();
 }

@@ -156,7 +156,8 @@ mod with_llama {
 
     fn command(engine: &mut dyn Engine, words: &str) -> String {
         let request = Request { words: words.into(), context: Context::capture(Shell::Bash), alternatives: 1 };
-        pipeline::suggest(engine, &request).map_or_else(|error| error.to_string(), |(made, _)| made[0].command.clone())
+        let made = pipeline::suggest(engine, &request, &Interrupt::default(), &mut |_| {});
+        made.map_or_else(|error| error.to_string(), |(made, _)| made[0].command.clone())
     }
 
     /// A step's logits move by up to about one between the engines: llama.cpp rounds activations to eight bits. Where
