@@ -307,18 +307,6 @@ pub fn login_shell() -> Result<Shell> {
     }
 }
 
-fn cache() -> Option<PathBuf> {
-    let in_home = || Some(dirs::cache_dir()?.join("cmdai"));
-    variable("CMDAI_CACHE_DIR").map(PathBuf::from).or_else(in_home)
-}
-
-/// Where the resident server listens: below `XDG_RUNTIME_DIR`, else in the cache directory.
-pub fn server_socket() -> Option<PathBuf> {
-    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let folder = runtime.map(|folder| folder.join("cmdai")).or_else(|| Some(cache()?.join("run")))?;
-    Some(folder.join("server.sock"))
-}
-
 /// A variable's value, if it is set, not empty and UTF-8.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

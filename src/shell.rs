@@ -1,9 +1,9 @@
 //! The scripts that `cmdai init` prints, and what shell quoting demands of text that goes into a shell.
 //!
 //! A script is embedded as it stands in `shell/`; two things happen to it here. The binary's absolute path is quoted
-//! for that shell, so that the widget needs no PATH, and so are the server's socket and greeting. And the text is handed to the shell's own `eval` in single
-//! quotes, behind a guard: a shell that is not interactive, or too old, need not parse what it will not use, and the
-//! person's aliases are off before the first function is read.
+//! for that shell, so that the widget needs no PATH, and so are the server's socket and greeting. And the text is handed
+//! to the shell's own `eval` in single quotes, behind a guard: a shell that is not interactive, or too old, need not
+//! parse what it will not use, and the person's aliases are off before the first function is read.
 
 mod history;
 

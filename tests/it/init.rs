@@ -163,3 +163,9 @@ fn suggestion_is_only_ever_assigned() {
         assert_eq!(evals, code.iter().filter(|line| line.contains("builtin eval \"$interrupt\"")).count());
     }
 }
+
+#[test]
+fn greeting_in_the_scripts_is_the_protocol_s_own() {
+    use cmdai::server::protocol::{Hello, frame};
+    assert_eq!(format!("{}\n{HELLO}", HELLO.len()), frame(&Hello::ours()));
+}
