@@ -73,7 +73,7 @@ function __cmdai_ask() {
   local fd pid chunk keys answer rest
   local -i state waited=0 stop=0
   reply=(1 '' "$__cmdai_bin: not found")
-  [[ -x $__cmdai_bin ]] || return
+  [[ -x $__cmdai_bin ]] && zmodload zsh/system || return
   trap 'stop=1' INT
   exec {fd}< <(print -r -- $sysparams[pid]; print -rn -- "$1" | exec $__cmdai_bin widget --shell zsh --stream 2>/dev/null)
   read -r -u $fd pid
@@ -160,13 +160,17 @@ function __cmdai_warm_up() {
 # __cmdai_server is the connection of this line: empty before the first #, 0 where there is none, else its descriptor.
 function __cmdai_connect() {
   local REPLY
-  if zmodload zsh/net/socket zsh/zselect 2>/dev/null && zsocket $__cmdai_socket 2>/dev/null; then
+  if zmodload zsh/{net/socket,system,zselect} 2>/dev/null && zsocket $__cmdai_socket 2>/dev/null; then
     exec {__cmdai_server}>&$REPLY {REPLY}>&- # zsocket takes one of 3 to 9, which are the person's
     __cmdai_sent=
     syswrite -o $__cmdai_server -- $__cmdai_hello
     return
   fi
-  if [[ -z $__cmdai_server ]]; then $__cmdai_bin server start </dev/null &>/dev/null &!; fi
+  if [[ -z $__cmdai_server ]]; then
+    setopt local_options no_monitor
+    # Nobody's child: where SIGCHLD meets a write of zle's, the character is lost on the screen.
+    ( $__cmdai_bin server start </dev/null &>/dev/null & )
+  fi
   __cmdai_server=0
   return 1
 }
@@ -207,15 +211,19 @@ function __cmdai_bind_enter() {
   for map in emacs viins vicmd; do bindkey -M $map '^M' cmdai-enter '^J' cmdai-enter; done
 }
 
+function __cmdai_watch() {
+  precmd_functions+=(__cmdai_let_go) # for a line that ends as it is; at Ctrl-C there is no line-finish
+  case ${widgets[zle-line-pre-redraw]-} in
+    '') zle -N zle-line-pre-redraw __cmdai_warm_up ;; # costs half of what it costs through add-zle-hook-widget
+    *_zsh_highlight_*) ;; # once wrapped by zsh-syntax-highlighting before 0.8, it would call itself
+    *) add-zle-hook-widget line-pre-redraw __cmdai_warm_up ;;
+  esac
+}
+
 # Once, at the first prompt: what took Enter after us would otherwise get the task lines.
 function __cmdai_line_init() {
   add-zle-hook-widget -d line-init __cmdai_line_init
-  # A hook that zsh-syntax-highlighting before 0.8 has wrapped would call itself once another is added.
-  if [[ -n $__cmdai_socket && ${CMDAI_WARM_UP-} != 0 && ${CMDAI_SERVER-} != 0 &&
-    ${widgets[zle-line-pre-redraw]-} != *_zsh_highlight_* ]]; then
-    add-zle-hook-widget line-pre-redraw __cmdai_warm_up
-    precmd_functions+=(__cmdai_let_go) # for a line that ends as it is; at Ctrl-C there is no line-finish
-  fi
+  [[ -z $__cmdai_socket || ${CMDAI_WARM_UP-} == 0 || ${CMDAI_SERVER-} == 0 ]] || __cmdai_watch
   __cmdai_keep_keymaps late
   __cmdai_bind_enter
 }
@@ -252,5 +260,5 @@ function __cmdai_look_up() {
   for map in emacs viins vicmd; do [[ -z $key ]] || bindkey -M $map $key cmdai-suggest; done
   [[ ${(L)key} == '^g' ]] && bindkey -M isearch '^G' send-break # incremental search keeps its way out
   [[ ${CMDAI_HISTORY-} == 1 ]] && zshaddhistory_functions=(${zshaddhistory_functions:#__cmdai_history} __cmdai_history)
-  zmodload zsh/system
+  return 0
 }

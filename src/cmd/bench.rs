@@ -1,7 +1,12 @@
 //! `cmdai bench`: times whole requests the way a person makes them, and says how near they come to what the engine by
 //! itself and the memory allow.
 
-use std::{fmt::Write, hint::black_box, thread, time::Instant};
+use std::{
+    fmt::Write,
+    hint::black_box,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::suggest::{Answered, answer_request};
 use crate::{
@@ -29,6 +34,9 @@ const REQUESTS: [&str; 8] = [
     "which ports are open on this machine",
     "replace tabs by four spaces in main.c",
 ];
+
+/// A server that is left alone for so long has its engine settle, as it does between a person's requests.
+const ALONE: Duration = Duration::from_secs(5);
 
 /// Bytes read to find how fast memory is: far more than any processor caches.
 const READ_BYTES: usize = 512 << 20;
@@ -59,6 +67,9 @@ fn requests(config: &Config, rounds: usize) -> Result<Vec<Timing>> {
     let shell = config::login_shell()?;
     let mut timings = Vec::new();
     for round in 0..=rounds {
+        if round == 1 {
+            thread::sleep(ALONE);
+        }
         for words in REQUESTS {
             let request = Request { words: words.to_owned(), context: Context::capture(shell), alternatives: 1 };
             let answered = answer_request(config, request, &|spec| Err(Store::absent(spec)), &mut |_| {});

@@ -227,6 +227,21 @@ fn missing_core_is_not_missed_while_typing() {
     }
 }
 
+#[test]
+fn zsh_shares_the_hook_with_others() {
+    let load = "autoload -Uz add-zle-hook-widget; other() { print -r -- $BUFFER >$HOME/other }";
+    let by_hook = format!("{load}; add-zle-hook-widget line-pre-redraw other");
+    let by_hand = format!("{load}; zle -N zle-line-pre-redraw other");
+    let late = format!("{load}; late() {{ add-zle-hook-widget line-pre-redraw other }}; precmd_functions+=(late)");
+    for after in [by_hook, by_hand, late] {
+        let term = Term::with(Shell::Zsh, Setup { after, ..Setup::default() });
+        term.still_works();
+        let heard = server(&term);
+        keys(&term, "# list");
+        term.until_true("the words", || heard.open().ends_with(&warm("list")) && term.read("other") == "# list\n");
+    }
+}
+
 /// zsh-syntax-highlighting before 0.8 wraps the hook's own widget; add-zle-hook-widget then makes it call itself.
 #[test]
 fn zsh_leaves_a_wrapped_hook_alone() {
