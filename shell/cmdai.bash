@@ -6,6 +6,9 @@
 #   CMDAI_COMMENT  0 leaves Enter alone
 #   CMDAI_HISTORY  1 keeps the request in history
 #
+# cmdai's server hears nothing before Enter, as it does from zsh and fish: readline tells nobody what is typed, and with
+# `bind -x` on # it would wipe the line and draw it again at every #, in `read -e` too.
+#
 # `cmdai init bash` wraps this file in a check of the version, so older ones need not parse it. Text from the core is
 # only ever assigned to READLINE_LINE. A function here must work under any `set` and `shopt` option.
 

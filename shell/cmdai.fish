@@ -5,6 +5,7 @@
 #   CMDAI_KEY      key to use instead of \cg: \ct, `ctrl-t` or `alt-g`; empty binds none
 #   CMDAI_COMMENT  0 leaves Enter and `??` alone
 #   CMDAI_HISTORY  1 keeps the request in history (fish 4)
+#   CMDAI_WARM_UP  0 keeps the words of a `# task` line from cmdai's server until you press Enter
 #
 # Text from the core is only ever given to `commandline -r --`. fish ends a bound function at Ctrl-C, so the core
 # takes its own waiting sign back, and it drops the keys typed while it worked.
@@ -89,7 +90,7 @@ end
 function __cmdai_enter
     set -l line (commandline -b | string collect)
     if test (status current-command) = fish; and not __cmdai_menu
-        and string match -qr '^# +\S' -- "$line"; and not string match -q '*'\n'*' -- "$line"
+        and string match -qr '^# +\S.*\z' -- "$line"
         __cmdai_suggest
     else if functions -q "$__cmdai_enter_was"; and not set -q __cmdai_nested
         set -g __cmdai_nested # it may hand Enter on to us
@@ -113,7 +114,49 @@ end
 # Once, when everything is loaded: what took Enter after us would otherwise get the task lines.
 function __cmdai_first_prompt --on-event fish_prompt
     functions --erase __cmdai_first_prompt
-    test "$CMDAI_COMMENT" = 0; or __cmdai_take_enter
+    test "$CMDAI_COMMENT" = 0; and return
+    __cmdai_take_enter
+    test -n '@CMDAI_SOCKET@' -a "$CMDAI_WARM_UP" != 0 -a "$CMDAI_SERVER" != 0; or return
+    # fish cannot tell what is typed but by its keys. # itself is free in these modes; in vi's others it is not.
+    set -g __cmdai_mode default
+    test "$fish_key_bindings" = fish_default_key_bindings; or set __cmdai_mode insert
+    bind --user -M $__cmdai_mode '#' >/dev/null 2>&1; or bind -M $__cmdai_mode '#' __cmdai_sign
+end
+
+# cmdai's server, in the background, with $argv as its business: to start as soon as a line begins with #, and at the
+# spaces of that line to hear the words, so that it is ready at Enter.
+function __cmdai_server
+    test -x $__cmdai_bin; or return
+    command $__cmdai_bin server $argv >/dev/null 2>&1 &
+    disown $last_pid 2>/dev/null
+end
+
+function __cmdai_begin
+    test -n "$__cmdai_mode" -a (status current-command) = fish; or return
+    __cmdai_server start </dev/null
+    bind --user -M $__cmdai_mode ' ' >/dev/null 2>&1; or bind -M $__cmdai_mode ' ' __cmdai_space
+end
+
+function __cmdai_sign
+    test -z "$(commandline -b)"; and __cmdai_begin
+    commandline -i '#'
+end
+
+function __cmdai_marks
+    __cmdai_begin
+    echo '#'
+end
+
+# Bound for a line that begins with #, until the first space on another; what it does for the line is what fish's does.
+function __cmdai_space
+    set -l line "$(commandline -b)"
+    if test (status current-command) != fish; or not string match -q '#*' -- "$line"
+        bind -e -M $__cmdai_mode ' '
+    else if set -l words (string match -rg '^# +(\S.*)\z' -- "$line")
+        printf %s $words | __cmdai_server warm --shell fish
+    end
+    commandline -i ' '
+    commandline -f expand-abbr
 end
 
 function __cmdai_load
@@ -127,6 +170,6 @@ function __cmdai_load
     end
     test "$CMDAI_COMMENT" = 0; and return
     __cmdai_take_enter
-    abbr --query '??'; or abbr --add --position command '??' '#'
+    abbr --query '??'; or abbr --add --position command --function __cmdai_marks '??'
 end
 __cmdai_load

@@ -4,11 +4,13 @@
 #   CMDAI_KEY      key to use instead of ^G: `^T`, `ctrl-t` or `alt-g`; empty binds none
 #   CMDAI_COMMENT  0 leaves Enter alone
 #   CMDAI_HISTORY  1 keeps the request in history, just before the command that you accept
+#   CMDAI_WARM_UP  0 keeps the words of a `# task` line from cmdai's server until you press Enter
 #
 # `cmdai init zsh` wraps this file in `emulate zsh -o … -c`: it is parsed without your aliases, its functions run under
 # those options ("sticky emulation"), and yours are never touched. Text from the core is only ever assigned to BUFFER.
 
-typeset -g __cmdai_bin='@CMDAI_BIN@'
+typeset -g __cmdai_bin='@CMDAI_BIN@' __cmdai_socket='@CMDAI_SOCKET@' __cmdai_hello='@CMDAI_HELLO@'
+typeset -g __cmdai_server= __cmdai_sent=
 
 # Enter comes first and stands alone: whatever fails below, or later, a `# task` line is not executed. Without
 # interactivecomments zsh would run `# tidy up; rm x` as two commands.
@@ -58,7 +60,7 @@ function __cmdai_preview() {
 # Shows one row below the line, for the time of the wait only. What is not ASCII counts as two columns: zle and the
 # terminal disagree about combining characters, and then zle would take the wrong rows back.
 function __cmdai_status() {
-  local text="cmdai: ${(V)1[1,COLUMNS]}"
+  local text="cmdai: ${1[1,COLUMNS]}"
   __cmdai_deceptive "$text" && text=${text//[^ -~]/?}
   while [[ -n $text ]] && (( $#text + ${#text//[[:ascii:]]} >= COLUMNS )); do text[-1]=; done
   zle -R -- "$text"
@@ -71,7 +73,7 @@ function __cmdai_ask() {
   local fd pid chunk keys answer rest
   local -i state waited=0 stop=0
   reply=(1 '' "$__cmdai_bin: not found")
-  [[ -x $__cmdai_bin ]] || return
+  [[ -x $__cmdai_bin ]] && zmodload zsh/system || return
   trap 'stop=1' INT
   exec {fd}< <(print -r -- $sysparams[pid]; print -rn -- "$1" | exec $__cmdai_bin widget --shell zsh --stream 2>/dev/null)
   read -r -u $fd pid
@@ -144,6 +146,54 @@ function cmdai-suggest() {
   return 0
 }
 
+# At every redraw: on a line that begins with #, cmdai's server starts and hears the words, to be ready at Enter. Other
+# lines cost one test. Nothing here waits, prints or starts a process, but for a server that is not there.
+function __cmdai_warm_up() {
+  if [[ $BUFFER != '#'* || $CONTEXT != start ]]; then
+    [[ -z $__cmdai_server ]] || __cmdai_let_go
+  elif (( __cmdai_server )) || __cmdai_connect; then
+    __cmdai_send_words
+  fi
+  return 0
+}
+
+# __cmdai_server is the connection of this line: empty before the first #, 0 where there is none, else its descriptor.
+function __cmdai_connect() {
+  local REPLY
+  if zmodload zsh/{net/socket,system,zselect} 2>/dev/null && zsocket $__cmdai_socket 2>/dev/null; then
+    exec {__cmdai_server}>&$REPLY {REPLY}>&- # zsocket takes one of 3 to 9, which are the person's
+    __cmdai_sent=
+    syswrite -o $__cmdai_server -- $__cmdai_hello
+    return
+  fi
+  if [[ -z $__cmdai_server ]]; then
+    setopt local_options no_monitor
+    # Nobody's child: where SIGCHLD meets a write of zle's, the character is lost on the screen.
+    ( $__cmdai_bin server start </dev/null &>/dev/null & )
+  fi
+  __cmdai_server=0
+  return 1
+}
+
+# The words so far, where they are new. A write into a full socket would wait, so it is left out: select calls a socket
+# of Linux or macOS ready only where 2 KB more fit.
+function __cmdai_send_words() {
+  setopt local_options no_multibyte # lengths are bytes
+  local -a reply
+  local frame words=${${BUFFER#\#}# }
+  if [[ $BUFFER == '# '*[^[:space:]]* && $words != "$__cmdai_sent" && $words != *[[:cntrl:]]* ]] &&
+    (( $#words < 1000 )) && zselect -t 0 -w $__cmdai_server; then
+    frame="{\"warm\":{\"words\":\"${${words//\\/\\\\}//\"/\\\"}\",\"shell\":\"zsh\"}}"
+    __cmdai_sent=$words
+    syswrite -o $__cmdai_server -- "$#frame"$'\n'"$frame" || { __cmdai_let_go; __cmdai_server=0 }
+  fi
+}
+
+function __cmdai_let_go() {
+  (( ! __cmdai_server )) || exec {__cmdai_server}>&-
+  __cmdai_server=
+}
+
 function __cmdai_history() {
   [[ -n ${__cmdai_request-} ]] && print -rs -- "# ${__cmdai_request#\# }"
   __cmdai_request=
@@ -161,9 +211,19 @@ function __cmdai_bind_enter() {
   for map in emacs viins vicmd; do bindkey -M $map '^M' cmdai-enter '^J' cmdai-enter; done
 }
 
+function __cmdai_watch() {
+  precmd_functions+=(__cmdai_let_go) # for a line that ends as it is; at Ctrl-C there is no line-finish
+  case ${widgets[zle-line-pre-redraw]-} in
+    '') zle -N zle-line-pre-redraw __cmdai_warm_up ;; # costs half of what it costs through add-zle-hook-widget
+    *_zsh_highlight_*) ;; # once wrapped by zsh-syntax-highlighting before 0.8, it would call itself
+    *) add-zle-hook-widget line-pre-redraw __cmdai_warm_up ;;
+  esac
+}
+
 # Once, at the first prompt: what took Enter after us would otherwise get the task lines.
 function __cmdai_line_init() {
   add-zle-hook-widget -d line-init __cmdai_line_init
+  [[ -z $__cmdai_socket || ${CMDAI_WARM_UP-} == 0 || ${CMDAI_SERVER-} == 0 ]] || __cmdai_watch
   __cmdai_keep_keymaps late
   __cmdai_bind_enter
 }
@@ -200,5 +260,5 @@ function __cmdai_look_up() {
   for map in emacs viins vicmd; do [[ -z $key ]] || bindkey -M $map $key cmdai-suggest; done
   [[ ${(L)key} == '^g' ]] && bindkey -M isearch '^G' send-break # incremental search keeps its way out
   [[ ${CMDAI_HISTORY-} == 1 ]] && zshaddhistory_functions=(${zshaddhistory_functions:#__cmdai_history} __cmdai_history)
-  zmodload zsh/system
+  return 0
 }

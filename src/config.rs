@@ -131,8 +131,7 @@ impl Config {
 
     /// Where what can be made again is kept: `CMDAI_CACHE_DIR`, else the user's cache directory, if there is one.
     pub fn cache(&self) -> Option<PathBuf> {
-        let in_home = || Some(dirs::cache_dir()?.join("cmdai"));
-        variable("CMDAI_CACHE_DIR").map(PathBuf::from).or_else(in_home)
+        cache()
     }
 
     /// The Hub's access token: `HF_TOKEN`, else the one that `huggingface-cli login` left.
@@ -215,6 +214,18 @@ pub fn login_shell() -> Result<Shell> {
         None if matches!(name, "" | "sh" | "dash" | "ash" | "ksh" | "mksh") => Ok(Shell::Bash),
         None => Err(Error::usage(format!("could not tell your shell: SHELL is {path:?}")).hint("add --shell bash")),
     }
+}
+
+fn cache() -> Option<PathBuf> {
+    let in_home = || Some(dirs::cache_dir()?.join("cmdai"));
+    variable("CMDAI_CACHE_DIR").map(PathBuf::from).or_else(in_home)
+}
+
+/// Where the resident server listens: below `XDG_RUNTIME_DIR`, else in the cache directory.
+pub fn server_socket() -> Option<PathBuf> {
+    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let folder = runtime.map(|folder| folder.join("cmdai")).or_else(|| Some(cache()?.join("run")))?;
+    Some(folder.join("server.sock"))
 }
 
 /// A variable's value, if it is set, not empty and UTF-8.

@@ -1,7 +1,7 @@
 //! The scripts that `cmdai init` prints, and what shell quoting demands of text that goes into a shell.
 //!
 //! A script is embedded as it stands in `shell/`; two things happen to it here. The binary's absolute path is quoted
-//! for that shell, so that the widget needs no PATH. And the text is handed to the shell's own `eval` in single
+//! for that shell, so that the widget needs no PATH, and so are the server's socket and greeting. And the text is handed to the shell's own `eval` in single
 //! quotes, behind a guard: a shell that is not interactive, or too old, need not parse what it will not use, and the
 //! person's aliases are off before the first function is read.
 
@@ -14,23 +14,32 @@ use crate::request::Shell;
 
 pub use history::protect_history;
 
-const PLACEHOLDER: &str = "'@CMDAI_BIN@'";
+/// The first frame of every connection to the server: who speaks, and how.
+pub const HELLO: &str = concat!(r#"{"cmdai":""#, env!("CARGO_PKG_VERSION"), r#"","protocol":1}"#);
 
 const ZSH: &str = include_str!("../shell/cmdai.zsh");
 const BASH: &str = include_str!("../shell/cmdai.bash");
 const FISH: &str = include_str!("../shell/cmdai.fish");
 
-/// The integration script for `shell`, with `binary` in it as the program to ask.
-pub fn init_script(shell: Shell, binary: &Path) -> Result<String> {
+/// The integration script for `shell`, with `binary` in it as the program to ask. While a task is typed it tells the
+/// server at `socket` about it; without one, nobody.
+pub fn init_script(shell: Shell, binary: &Path, socket: Option<&Path>) -> Result<String> {
     let Some(path) = binary.to_str() else {
         return Err(Error::new(format!("path of the program is not UTF-8: {}", binary.display()))
             .hint("move cmdai to a folder with a plain name"));
     };
-    let path = quote(path, shell);
+    let fill = |script| {
+        let marks = [
+            ("'@CMDAI_BIN@'", path),
+            ("'@CMDAI_SOCKET@'", socket.and_then(Path::to_str).unwrap_or_default()),
+            ("'@CMDAI_HELLO@'", &format!("{}\n{HELLO}", HELLO.len())),
+        ];
+        marks.iter().fold(code(script), |script, (mark, text)| script.replace(mark, &quote(text, shell)))
+    };
     Ok(match shell {
-        Shell::Zsh => guard_zsh(&code(ZSH).replace(PLACEHOLDER, &path)),
-        Shell::Bash => guard_bash(&code(BASH).replace(PLACEHOLDER, &path)),
-        Shell::Fish => guard_fish(&code(FISH).replace(PLACEHOLDER, &path)),
+        Shell::Zsh => guard_zsh(&fill(ZSH)),
+        Shell::Bash => guard_bash(&fill(BASH)),
+        Shell::Fish => guard_fish(&fill(FISH)),
     })
 }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use crate::cli::InitArgs;
 use crate::error::{Context, Result};
-use crate::shell;
+use crate::{config, shell};
 
 /// Writes the script for the shell asked for to stdout.
 pub fn run(args: &InitArgs) -> Result<()> {
-    super::print(&shell::init_script(args.shell, &program()?)?)
+    super::print(&shell::init_script(args.shell, &program()?, config::server_socket().as_deref())?)
 }
 
 /// The path this program was started by, made absolute. Links are kept: a package manager moves the file behind one

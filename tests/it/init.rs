@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use cmdai::request::Shell;
-use cmdai::shell::init_script;
+use cmdai::shell::{HELLO, init_script};
+
+use crate::support::TestEnv;
 
 const SHELLS: [Shell; 3] = [Shell::Zsh, Shell::Bash, Shell::Fish];
 
@@ -28,6 +30,29 @@ fn script_names_the_program_that_printed_it() {
 }
 
 #[test]
+fn script_names_the_socket_of_the_server_and_how_to_greet_it() {
+    for (variables, socket) in [
+        ([("XDG_RUNTIME_DIR", "/run/user/7"), ("CMDAI_CACHE_DIR", "/cache")], "/run/user/7/cmdai/server.sock"),
+        ([("XDG_RUNTIME_DIR", "relative"), ("CMDAI_CACHE_DIR", "/cache")], "/cache/run/server.sock"),
+        ([("XDG_RUNTIME_DIR", ""), ("HOME", "/home/a b")], "/home/a b/.cache/cmdai/run/server.sock"),
+    ] {
+        let mut env = TestEnv::without_model();
+        variables.iter().for_each(|(name, value)| env.set(name, value));
+        let script = env.run(&["init", "zsh"]).stdout;
+        assert!(script.contains(socket) && script.contains(HELLO), "{script}");
+        assert!(env.run(&["init", "fish"]).stdout.contains(socket));
+    }
+}
+
+#[test]
+fn script_without_a_socket_tells_nobody() {
+    for (shell, mark) in [(Shell::Zsh, r"__cmdai_socket='\'''\'' "), (Shell::Fish, "test -n '' -a ")] {
+        let script = init_script(shell, Path::new("/opt/cmdai"), None).unwrap();
+        assert!(script.contains(mark), "{script}");
+    }
+}
+
+#[test]
 fn init_opens_no_settings_and_no_model() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(home.path().join(".config/cmdai")).unwrap();
@@ -47,7 +72,11 @@ fn loading_where_nobody_types_prints_nothing_and_succeeds() {
         (Shell::Bash, &["--posix", "-e", "-u"][..]),
         (Shell::Fish, &["--no-config", "--private"][..]),
     ] {
-        std::fs::write(home.path().join("init"), init_script(shell, Path::new("/opt/cmdai")).unwrap()).unwrap();
+        std::fs::write(
+            home.path().join("init"),
+            init_script(shell, Path::new("/opt/cmdai"), Some(Path::new("/run/cmdai"))).unwrap(),
+        )
+        .unwrap();
         let load = match shell {
             Shell::Fish => "source ./init; or exit 9; functions -a | string match '*cmdai*'; true",
             _ => ". ./init; eval \"$(cat ./init)\"; typeset -f | grep cmdai || :",
@@ -66,7 +95,8 @@ fn syntax_is_accepted_by_the_shell() {
         (Shell::Fish, "cmdai.fish", "--no-execute"),
     ] {
         let init = home.path().join("init");
-        std::fs::write(&init, init_script(shell, Path::new("/opt/cmdai")).unwrap()).unwrap();
+        std::fs::write(&init, init_script(shell, Path::new("/opt/cmdai"), Some(Path::new("/run/cmdai"))).unwrap())
+            .unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shell").join(file);
         for path in [init, source] {
             stdout(&run(shell.name(), &[check, path.to_str().unwrap()], home.path()));
@@ -87,7 +117,7 @@ fn any_path_of_the_program_survives_quoting() {
         "/opt/a\nb/cmdai",
     ] {
         for shell in SHELLS {
-            let script = init_script(shell, Path::new(path)).unwrap();
+            let script = init_script(shell, Path::new(path), None).unwrap();
             // Interactive and without a terminal: loading ends before the key bindings, after the assignment.
             let load = match shell {
                 Shell::Bash => format!("set -o emacs; {script}printf %s \"$__cmdai_bin\""),
@@ -111,7 +141,7 @@ fn path_that_is_not_text_is_an_error_with_a_next_step() {
     use std::os::unix::ffi::OsStrExt;
     let path = Path::new(std::ffi::OsStr::from_bytes(b"/opt/\xff/cmdai"));
     for shell in SHELLS {
-        assert!(init_script(shell, path).unwrap_err().next_step().is_some());
+        assert!(init_script(shell, path, None).unwrap_err().next_step().is_some());
     }
 }
 

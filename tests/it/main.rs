@@ -22,6 +22,8 @@ mod pty_bash;
 mod pty_fish;
 mod pty_real;
 mod pty_stream;
+#[cfg(target_os = "linux")]
+mod pty_warm;
 mod pty_zsh;
 mod pull;
 mod reference;

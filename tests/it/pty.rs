@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The keys that mean the same in all three shells.
 pub(crate) const CTRL_A: &str = "\x01";
 pub(crate) const CTRL_C: &str = "\x03";
+pub(crate) const CTRL_E: &str = "\x05";
 pub(crate) const CTRL_G: &str = "\x07";
 pub(crate) const ESC: &str = "\x1b";
 pub(crate) const ENTER: &str = "\r";
@@ -61,7 +62,7 @@ impl Term {
     pub(crate) fn with(shell: Shell, setup: Setup) -> Self {
         let home = tempfile::tempdir().unwrap();
         write_core(home.path());
-        let script = init_script(shell, &home.path().join("core")).unwrap();
+        let script = init_script(shell, &home.path().join("core"), Some(&home.path().join("socket"))).unwrap();
         fs::write(home.path().join("init"), script).unwrap();
         let command = command(shell, home.path(), &setup);
         let size = PtySize { rows: 24, cols: 100, pixel_width: 0, pixel_height: 0 };
@@ -214,6 +215,15 @@ impl Term {
         self.until_true("a command to run", || self.read("alive") == "yes\n")
     }
 
+    /// The descriptors of the shell's open sockets, seen from outside.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn sockets(&self) -> Vec<u32> {
+        let folder = format!("/proc/{}/fd", self.child.process_id().unwrap());
+        let socket = |path: &PathBuf| fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(socket);
+        paths.map(|path| path.file_name().unwrap().to_string_lossy().parse().unwrap()).collect()
+    }
+
     pub(crate) fn resize(&self, rows: u16, cols: u16) -> &Self {
         self.screen.lock().unwrap().screen_mut().set_size(rows, cols);
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
@@ -256,13 +266,17 @@ fn follow(
     });
 }
 
-/// The stand-in. `hold` keeps it waiting, meanwhile it writes what `preview` holds; `flush` lets the real program drop the keys typed meanwhile.
+/// The stand-in. `server` only leaves a note. `hold` keeps it waiting, meanwhile it writes what `preview` holds; `flush` lets the real program drop the keys typed meanwhile.
 fn write_core(home: &Path) {
     let program = env!("CARGO_BIN_EXE_cmdai");
     let home_text = home.display();
     let script = format!(
         "#!/bin/sh\n\
          cd '{home_text}' || exit\n\
+         if [ \"$1\" = server ]; then\n\
+         for fd in 0 1 2; do [ ! -t $fd ] || echo terminal >>server; done\n\
+         cat >>words; echo \"$*\" >>server; exit\n\
+         fi\n\
          trap 'echo stopped >>log; exit 130' INT TERM HUP\n\
          cat >request; env >environ; echo \"$*\" >arguments\n\
          echo asked >>log\n\

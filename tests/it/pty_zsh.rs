@@ -46,7 +46,7 @@ fn task_line_is_never_executed_when_the_integration_is_half_there() {
         "zle -D cmdai-suggest",
         "unfunction __cmdai_ask",
         "unfunction cmdai-suggest",
-        "disable sysread",
+        "zmodload zsh/system; disable sysread",
         "unfunction __cmdai_say __cmdai_deceptive",
     ];
     for loss in losses {
