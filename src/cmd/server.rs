@@ -10,7 +10,12 @@ use std::{
     path::PathBuf,
 };
 
-use rustix::{net::sockopt::socket_acceptconn, process::setsid, stdio::dup2_stdin};
+use rustix::{
+    io::Errno,
+    net::{SocketType, getpeername, sockopt::socket_type},
+    process::setsid,
+    stdio::dup2_stdin,
+};
 
 use super::{note, suggest};
 use crate::{
@@ -136,7 +141,7 @@ fn be_the_server(started: bool) -> Result<()> {
 
 /// The socket to serve: the one that a client or a service manager passed, else a new one.
 fn held(place: &Place, started: bool) -> Result<Held> {
-    let stdin = socket_acceptconn(io::stdin()).is_ok_and(|listens| listens);
+    let stdin = listens(io::stdin());
     if started && !stdin {
         return Err(Error::usage("--started is for cmdai itself").hint("leave it out"));
     }
@@ -161,6 +166,12 @@ fn listening_stdin() -> Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
+/// Whether it is a socket that listens: one for connections that has none. macOS does not tell it directly.
+fn listens(socket: impl AsFd) -> bool {
+    let socket = socket.as_fd();
+    socket_type(socket) == Ok(SocketType::STREAM) && matches!(getpeername(socket), Err(Errno::NOTCONN))
+}
+
 /// The socket passed by systemd's protocol: the variables name this process, and the descriptor listens.
 fn passed() -> Option<UnixListener> {
     let is_ours = config::variable("LISTEN_PID")?.parse() == Ok(std::process::id());
@@ -169,7 +180,7 @@ fn passed() -> Option<UnixListener> {
     }
     // SAFETY: the protocol gives this descriptor to this process, and nothing here has taken it before.
     let socket = unsafe { OwnedFd::from_raw_fd(LISTEN_FDS_START) };
-    socket_acceptconn(&socket).is_ok_and(|listens| listens).then(|| UnixListener::from(socket))
+    listens(&socket).then(|| UnixListener::from(socket))
 }
 
 /// What to open before anybody asks: the configured model, if it is here and computed on this machine.

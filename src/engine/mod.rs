@@ -14,7 +14,6 @@ use std::{
 use crate::{
     error::{Error, Result},
     model::store::Record,
-    platform::Platform,
 };
 
 pub mod generate;
@@ -337,7 +336,7 @@ fn open_llama(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
 #[cfg(feature = "llama")]
 fn threads(settings: &Settings) -> threads::Threads {
     let following = || {
-        let platform = Platform::detect();
+        let platform = crate::platform::Platform::detect();
         threads::Threads::following(platform.cores, platform.processors)
     };
     settings.threads.map_or_else(following, threads::Threads::fixed)

@@ -187,7 +187,7 @@ fn interrupted_prefill_keeps_whole_chunks_and_goes_on_from_them() {
         let _ = model.forward(&prompt[50..]);
     });
     let held = model.position();
-    assert!((held - 50) % 512 == 0 || held == prompt.len(), "{held}");
+    assert!((held - 50).is_multiple_of(512) || held == prompt.len(), "{held}");
     model.set_interrupt(Interrupt::default());
     model.rewind(held.min(prompt.len() - 1)).unwrap();
     let held = model.position();
