@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::{
     cli::EngineArgs,
+    engine::{self, Choice},
     error::{Error, Result},
     model::store,
     request::Shell,
@@ -100,6 +101,14 @@ impl Config {
         self.resolve(self.flags.engine.clone(), "CMDAI_ENGINE", self.file.engine.clone())
     }
 
+    /// The engine that runs: the one asked for, else the best one built in.
+    ///
+    /// # Errors
+    /// As of [`engine::choose`].
+    pub fn engine_choice(&self) -> Result<Choice> {
+        engine::choose(self.engine().as_ref().map(|engine| engine.value.as_str()))
+    }
+
     /// Threads asked for, if a number is.
     ///
     /// # Errors
@@ -149,10 +158,9 @@ impl Config {
     fn switch(&self, what: &str, name: &str, file: Option<bool>) -> Result<Setting<bool>> {
         let text = file.map(|on| if on { "1" } else { "0" }.to_owned());
         let Setting { value, origin } = self.resolve(None, name, text).unwrap_or_else(|| default("1".to_owned()));
-        match value.to_ascii_lowercase().as_str() {
-            "1" | "true" | "yes" | "on" => Ok(Setting { value: true, origin }),
-            "0" | "false" | "no" | "off" => Ok(Setting { value: false, origin }),
-            _ => {
+        match yes_or_no(&value) {
+            Some(value) => Ok(Setting { value, origin }),
+            None => {
                 Err(Error::usage(format!("{what}: wanted 0 or 1, found {value:?}"))
                     .hint(format!("it was set by {origin}")))
             }
@@ -313,5 +321,13 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 fn is_on(name: &str) -> bool {
-    variable(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"))
+    variable(name).and_then(|value| yes_or_no(&value)).unwrap_or(false)
+}
+
+fn yes_or_no(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
 }

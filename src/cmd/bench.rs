@@ -8,19 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::suggest::{Answered, answer_request};
+use super::suggest::{Answered, answer_request, find};
 use crate::{
     cli::BenchArgs,
     config::{self, Config},
     context::Context,
     engine::{self, BareRates},
     error::{Error, Result},
-    model::{
-        ModelSpec,
-        store::{Record, Store},
-    },
+    model::store::{Record, Store},
     platform::Platform,
     request::{Request, Timing},
+    server::percentile,
 };
 
 /// What people ask for; their answers have 3 to 30 tokens.
@@ -47,14 +45,13 @@ const READ_BYTES: usize = 512 << 20;
 /// A request fails, or the engine cannot be opened by itself.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let config = Config::load(&args.engine)?;
-    let choice = engine::choose(config.engine().as_ref().map(|engine| engine.value.as_str()))?;
+    let choice = config.engine_choice()?;
     if choice.name == engine::REMOTE {
         return Err(Error::usage("the engine remote computes elsewhere: there is nothing to measure here")
             .hint("choose another: --engine llama"));
     }
     let answered = requests(&config, args.rounds.into())?;
-    let spec = ModelSpec::parse(&config.model().value)?;
-    let model = Store::new(config.store()?).locate(&spec)?.ok_or_else(|| Store::absent(&spec))?;
+    let model = find(&config, &|spec| Err(Store::absent(spec)))?;
     let bare = bare(&config, choice.name, &model, tail(&answered))?;
     let mut text = format!("{} requests, {} on {}\n\n", answered.len(), model.name, choice.name);
     write_times(&mut text, &answered);
@@ -146,13 +143,6 @@ fn write_rates(text: &mut String, timings: &[Timing], bare: &BareRates, memory: 
         bare.bytes_per_token / 1e9,
         share(decode, limit)
     );
-}
-
-/// The value that the share `part` of `values` does not exceed.
-fn percentile(values: &mut [f64], part: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let rank = (part * values.len() as f64).ceil() as usize;
-    values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// Bytes a second that all cores together read from memory: the best of five.

@@ -86,7 +86,7 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
         report.check("config", Err(Error::new(warning.clone())));
     }
     let asked = config.engine();
-    let choice = engine::choose(asked.as_ref().map(|setting| setting.value.as_str()));
+    let choice = config.engine_choice();
     let remote = choice.as_ref().is_ok_and(|choice| choice.name == engine::REMOTE);
     let origin = asked.map_or(String::new(), |setting| format!(" by {}", setting.origin));
     report.check("engine", choice.map(|choice| format!("{}: {}{origin}", choice.name, choice.why)));

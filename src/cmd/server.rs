@@ -23,7 +23,7 @@ use crate::{
     config::{self, Config},
     engine,
     error::{Context, Error, Result},
-    model::{ModelSpec, store::Store},
+    model::store::Store,
     request::{MAX_REQUEST_BYTES, Shell},
     server::{
         self, Settings,
@@ -185,11 +185,7 @@ fn passed() -> Option<UnixListener> {
 
 /// What to open before anybody asks: the configured model, if it is here and computed on this machine.
 fn target(config: &Config) -> Option<Target> {
-    let engine = engine::choose(config.engine().as_ref().map(|engine| engine.value.as_str())).ok()?;
-    if engine.name == engine::REMOTE {
-        return None;
-    }
-    let spec = ModelSpec::parse(&config.model().value).ok()?;
-    let model = Store::new(config.store().ok()?).locate(&spec).ok()??;
+    let engine = config.engine_choice().ok().filter(|engine| engine.name != engine::REMOTE)?;
+    let model = suggest::find(config, &|spec| Err(Store::absent(spec))).ok()?;
     suggest::target(config, &engine, model).ok()
 }

@@ -114,7 +114,7 @@ pub fn answer_request(
 ) -> Result<Answered> {
     let start = Instant::now();
     // Before anybody is told to fetch a model for an engine that is not there.
-    let choice = engine::choose(config.engine().as_ref().map(|engine| engine.value.as_str()))?;
+    let choice = config.engine_choice()?;
     let (suggestions, timing, remote) = if choice.name == engine::REMOTE {
         let settings = config.remote()?;
         let server = settings.server.to_string();
@@ -138,8 +138,11 @@ pub fn target(config: &Config, engine: &Choice, model: Record) -> Result<Target>
     Ok(Target { model, engine: engine.name.to_owned(), threads: config.threads()?.map(|threads| threads.value) })
 }
 
-/// The configured model, verified.
-fn find(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Record> {
+/// The configured model, verified; `missing` says what to do where its file is not here.
+///
+/// # Errors
+/// It is not here, or does not hold up.
+pub fn find(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Record> {
     let store = Store::new(config.store()?);
     let spec = ModelSpec::parse(&config.model().value)?;
     if let Some(model) = store.locate(&spec)? {

@@ -11,6 +11,8 @@ pub mod protocol;
 mod statistics;
 mod worker;
 
+pub use statistics::percentile;
+
 use std::{
     cell::Cell,
     path::PathBuf,
@@ -174,8 +176,8 @@ impl Server {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.statistics.start.elapsed().as_secs(),
-            engine: opened.as_ref().map(|opened| opened.engine.clone()),
-            model: opened.map(|opened| opened.model.display().to_string()),
+            engine: opened.as_ref().map(|target| target.engine.clone()),
+            model: opened.map(|target| target.model.path.display().to_string()),
             memory: statistics::memory(),
             requests: self.statistics.requests.get(),
             failed: self.statistics.failed.get(),

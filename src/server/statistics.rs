@@ -40,11 +40,15 @@ impl Statistics {
 
     /// The time in milliseconds that the share `part` of the kept requests did not exceed; 0 of none.
     pub(super) fn percentile(&self, part: f64) -> f64 {
-        let mut times: Vec<f64> = self.times.borrow().iter().copied().collect();
-        times.sort_by(f64::total_cmp);
-        let rank = (part * times.len() as f64).ceil() as usize;
-        times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        percentile(&mut self.times.borrow().iter().copied().collect::<Vec<_>>(), part)
     }
+}
+
+/// The one of `values` that the share `part` of them does not exceed; 0 of none. Leaves them sorted.
+pub fn percentile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = (part * values.len() as f64).ceil() as usize;
+    values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// Resident memory of this process in bytes, the second field of `/proc/self/statm`; 0 where there is none.

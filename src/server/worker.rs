@@ -35,13 +35,6 @@ pub(super) struct Draft {
     pub(super) shell: Shell,
 }
 
-/// What is open.
-#[derive(Clone, Debug)]
-pub(super) struct Opened {
-    pub(super) engine: String,
-    pub(super) model: PathBuf,
-}
-
 enum Work {
     Open(Target),
     Suggest { job: Job, interrupt: Interrupt, replies: UnboundedSender<Reply>, queued: Instant },
@@ -54,7 +47,7 @@ pub(super) struct Worker {
     thread: Option<JoinHandle<()>>,
     /// Work that is waiting or being done.
     pending: Arc<AtomicUsize>,
-    opened: Arc<Mutex<Option<Opened>>>,
+    opened: Arc<Mutex<Option<Target>>>,
     /// The latest draft, and what ends its computation.
     draft: RefCell<Option<(Draft, Interrupt)>>,
 }
@@ -107,7 +100,7 @@ impl Worker {
     }
 
     /// What is open now.
-    pub(super) fn opened(&self) -> Option<Opened> {
+    pub(super) fn opened(&self) -> Option<Target> {
         lock(&self.opened).clone()
     }
 
@@ -137,7 +130,7 @@ struct Desk {
     /// Whether the engine is as quick as it gets.
     settled: bool,
     cache: Option<PathBuf>,
-    opened: Arc<Mutex<Option<Opened>>>,
+    opened: Arc<Mutex<Option<Target>>>,
 }
 
 impl Desk {
@@ -229,7 +222,7 @@ impl Desk {
         if self.engine.as_ref().is_none_or(|(open, _)| open != target) {
             self.close();
             let engine = engine::open(&target.model, &target.engine, &target.settings(self.cache.clone()))?;
-            *lock(&self.opened) = Some(Opened { engine: target.engine.clone(), model: target.model.path.clone() });
+            *lock(&self.opened) = Some(target.clone());
             (self.engine, self.settled) = (Some((target.clone(), engine)), false);
         }
         match &mut self.engine {
