@@ -83,22 +83,11 @@ impl<M: Model> Engine for LocalEngine<M> {
     }
 
     fn prepare(&mut self, prompt: &Prompt, interrupt: &Interrupt) -> Result<()> {
-        let Encoded { mut tokens, prefix } = self.encode(prompt)?;
-        if tokens.len() > prefix {
-            // The last one may become another when more is typed.
-            tokens.pop();
-        }
+        let Encoded { tokens, prefix } = self.encode(prompt)?;
         if tokens.len() > self.model().capacity() || self.sequence.begins_with(&tokens) {
             return Ok(());
         }
-        self.sequence.run(interrupt, |sequence| {
-            sequence.align(&tokens, prefix)?;
-            let rest = &tokens[sequence.len()..];
-            if !rest.is_empty() {
-                sequence.append(rest)?;
-            }
-            Ok(())
-        })
+        self.sequence.run(interrupt, |sequence| sequence.run_prompt(&tokens, prefix).map(|_| ()))
     }
 
     fn settle(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
@@ -126,22 +115,19 @@ impl<M: Model> Run<'_, M> {
         Ok(Usage { prompt_tokens: prompt.tokens.len(), cached_tokens, decoded_tokens, cut, prefill_ms, decode_ms })
     }
 
-    /// Runs the part of `prompt` that is not cached; returns the first decoded token, and how many were.
+    /// Runs the part of `prompt` that is not cached; returns the first decoded token, and how many were cached.
     fn prefill(&mut self, prompt: &Encoded) -> Result<(Token, usize)> {
-        // The last token is run even if it is cached: its logits are wanted.
-        let (_, before) = prompt.tokens.split_last().ok_or_else(|| Error::new("the prompt is empty"))?;
-        let cached = self.sequence.align(before, prompt.prefix)?;
-        let rest = &prompt.tokens[self.sequence.len()..];
-        Ok((self.step(rest)?, cached))
+        let (cached, logits) = self.sequence.run_prompt(&prompt.tokens, prompt.prefix)?;
+        Ok((self.sampler.pick(logits), cached))
     }
 
-    /// Appends `tokens` to the sequence and returns the next one.
-    fn step(&mut self, tokens: &[Token]) -> Result<Token> {
+    /// Appends `token` to the sequence and returns the next one.
+    fn step(&mut self, token: Token) -> Result<Token> {
         // A runtime looks seldom; a step is short.
         if self.params.interrupt.is_set() {
             return Err(Error::Cancelled);
         }
-        Ok(self.sampler.pick(self.sequence.append(tokens)?))
+        Ok(self.sampler.pick(self.sequence.append(&[token])?))
     }
 
     fn decode(&mut self, first: Token, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<usize> {
@@ -156,7 +142,7 @@ impl<M: Model> Run<'_, M> {
             if on_text(text.take()).is_break() || decoded == max_tokens {
                 return Ok(decoded);
             }
-            token = self.step(&[token])?;
+            token = self.step(token)?;
         }
         Ok(max_tokens)
     }

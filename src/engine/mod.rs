@@ -102,8 +102,8 @@ pub trait Engine {
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Usage>;
 
-    /// Computes what a later prompt that begins with the same text will surely share with `prompt`, and answers nothing:
-    /// for the time in which a person still types. An engine that keeps nothing has nothing to do.
+    /// Computes `prompt` and answers nothing, for the time in which a person still types: the same prompt has nothing
+    /// left to compute then, and one that begins alike has less. An engine that keeps nothing has nothing to do.
     ///
     /// # Errors
     /// The interrupt was set, or the runtime failed.

@@ -15,6 +15,8 @@ pub(super) struct Sequence<M> {
     pub model: M,
     tokens: Vec<Token>,
     disk: Option<PrefixCache>,
+    /// The length of the prompt run last, and the logits after it.
+    prompt: Option<(usize, Vec<f32>)>,
     /// A prefix and its state, to be written when nobody waits for the answer any more.
     unwritten: Option<(Vec<Token>, Vec<u8>)>,
 }
@@ -22,36 +24,54 @@ pub(super) struct Sequence<M> {
 impl<M: Model> Sequence<M> {
     /// Of `model`, its prefixes kept on `disk`, if anywhere.
     pub(super) fn new(model: M, disk: Option<PrefixCache>) -> Self {
-        Self { model, tokens: Vec::new(), disk, unwritten: None }
-    }
-
-    /// How many tokens it holds.
-    pub(super) fn len(&self) -> usize {
-        self.tokens.len()
+        Self { model, tokens: Vec::new(), disk, prompt: None, unwritten: None }
     }
 
     pub(super) fn begins_with(&self, tokens: &[Token]) -> bool {
         self.tokens.starts_with(tokens)
     }
 
-    /// Makes it the beginning of `tokens`, as long a one as is there already, but not less than the first `prefix` of
-    /// them. Returns how many were there.
+    /// Makes it `tokens` (not empty), the first `prefix` of them their prefix. Returns how many did not have to be
+    /// computed, and the logits after the last.
     ///
     /// # Errors
     /// As of [`Sequence::append`].
-    pub(super) fn align(&mut self, tokens: &[Token], prefix: usize) -> Result<usize> {
+    pub(super) fn run_prompt(&mut self, tokens: &[Token], prefix: usize) -> Result<(usize, &[f32])> {
+        let again = self.prompt.take().filter(|(length, _)| *length == tokens.len() && self.begins_with(tokens));
+        let (cached, logits) = match again {
+            Some((length, logits)) => {
+                self.truncate(length)?;
+                (length, logits)
+            }
+            None => {
+                // The last token is run even if it is held: its logits are wanted.
+                let before = &tokens[..tokens.len() - 1];
+                let cached = self.align(before, prefix)?;
+                (cached, self.append(&tokens[self.tokens.len()..])?.to_vec())
+            }
+        };
+        Ok((cached, &self.prompt.insert((tokens.len(), logits)).1))
+    }
+
+    /// Makes it the beginning of `tokens`, as long a one as is there already, but not less than the first `prefix` of
+    /// them. Returns how many were there.
+    fn align(&mut self, tokens: &[Token], prefix: usize) -> Result<usize> {
         let prefix = &tokens[..prefix.min(tokens.len())];
-        if !self.tokens.starts_with(prefix) {
+        if !self.begins_with(prefix) {
             self.restore(prefix);
         }
         let held = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
-        self.tokens.truncate(held);
-        self.model.rewind(held)?;
+        self.truncate(held)?;
         if held < prefix.len() {
             self.append(&prefix[held..])?;
             self.save(prefix);
         }
         Ok(held)
+    }
+
+    fn truncate(&mut self, length: usize) -> Result<()> {
+        self.tokens.truncate(length);
+        self.model.rewind(length)
     }
 
     /// Takes `prefix` from disk, if it is there. What a failing runtime leaves is no beginning of anything.

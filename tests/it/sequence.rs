@@ -215,18 +215,38 @@ fn prepared_draft_is_not_computed_again() {
         engine.prepare(&draft(words), &Interrupt::default()).unwrap();
         engine.model().computed
     };
-    // The last token could become another: "It" is none of "Italy".
-    let sure = |words: &str| prefix_length() + 1 + tokens(&tokenizer, &format!("user\n{words}")).len() - 1;
+    let whole = |words: &str| prefix_length() + 1 + tokens(&tokenizer, &format!("user\n{words}")).len();
     let first = prepare(&mut engine, "What is the cap");
-    assert_eq!(first, sure("What is the cap"));
-    assert_eq!(prepare(&mut engine, "What is the capital of It"), sure("What is the capital of It"));
+    assert_eq!(first, whole("What is the cap"));
+    // "It" is none of "Italy", and "cap" none of "capital".
+    assert_eq!(prepare(&mut engine, "What is the capital of It"), whole("What is the capital of It") + 1);
     let all = engine.model().computed;
-    assert_eq!(prepare(&mut engine, "What is the cap"), all, "a shorter draft costs nothing");
+    assert_eq!(prepare(&mut engine, "What is the"), all, "a shorter draft costs nothing");
     assert_eq!(prepare(&mut engine, &"word ".repeat(5000)), all, "nor one that has no room");
     let (text, usage) = answer(&mut engine, &prompt(ITALY));
     assert_eq!(text, fresh_answer(ITALY));
-    assert_eq!(usage.cached_tokens, sure("What is the capital of It"), "the shorter draft has cut nothing off");
+    let sure = whole("What is the capital of It") - 1;
+    assert_eq!(usage.cached_tokens, sure, "the shorter draft has cut nothing off");
     assert_eq!(engine.model().computed - all, usage.prompt_tokens - usage.cached_tokens + usage.decoded_tokens - 1);
+}
+
+#[test]
+fn prompt_that_was_run_before_costs_nothing() {
+    let mut engine = engine(|_| {});
+    let other = "What is the capital of Spain?";
+    engine.prepare(&prompt(ITALY), &Interrupt::default()).unwrap();
+    for _ in 0..2 {
+        let before = engine.model().computed;
+        let (text, usage) = answer(&mut engine, &prompt(ITALY));
+        assert_eq!((text, usage.cached_tokens), (fresh_answer(ITALY), usage.prompt_tokens));
+        assert_eq!(engine.model().computed - before, usage.decoded_tokens - 1);
+    }
+    // As long, and none of what was kept is its own.
+    let (text, usage) = answer(&mut engine, &prompt(other));
+    assert_eq!(text, fresh_answer(other));
+    assert!(usage.cached_tokens < usage.prompt_tokens);
+    let (text, _) = answer(&mut engine, &prompt(ITALY));
+    assert_eq!(text, fresh_answer(ITALY));
 }
 
 #[test]
