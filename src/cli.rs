@@ -43,6 +43,8 @@ pub struct Cli {
 pub enum Command {
     /// Suggest a command for a request (the default; reads stdin if no words are given)
     Suggest(SuggestArgs),
+    /// Say what each part of a command does
+    Explain(ExplainArgs),
     /// Rate the risk of a command without running it
     Check(CheckArgs),
     /// Print the shell integration, to be evaluated in the shell's rc file
@@ -113,6 +115,18 @@ pub struct SuggestArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Command to explain, quoted as one word (default: stdin)
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+    /// Shell whose syntax the command is in (default: the one in $SHELL)
+    #[arg(long, value_enum)]
+    pub shell: Option<Shell>,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Command to rate, quoted as one word (default: stdin)
     #[arg(value_name = "COMMAND")]
@@ -145,6 +159,12 @@ pub struct WidgetArgs {
     /// Write previews, lines that begin with ~, before the status
     #[arg(long)]
     pub stream: bool,
+    /// Answer with the Nth different command for the same words
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub candidate: u8,
+    /// The line is a command: say what its parts do
+    #[arg(long, conflicts_with = "candidate")]
+    pub explain: bool,
 }
 
 #[derive(Debug, Subcommand)]

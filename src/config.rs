@@ -31,6 +31,17 @@ pub struct Setting<T> {
     pub origin: String,
 }
 
+/// What a widget does with a dangerous suggestion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dangerous {
+    /// Puts it on the line, and says what it is.
+    Warn,
+    /// Puts it on the line as a comment.
+    Comment,
+    /// Leaves the line as it is.
+    Refuse,
+}
+
 /// The file as written. Unknown keys are reported by [`Config::warnings`], not refused.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -41,10 +52,11 @@ struct File {
     server: Option<bool>,
     server_idle: Option<String>,
     warm_up: Option<bool>,
+    dangerous: Option<String>,
     remote: remote::Table,
 }
 
-const KNOWN_KEYS: [&str; 7] = ["model", "engine", "threads", "server", "server_idle", "warm_up", "remote"];
+const KNOWN_KEYS: [&str; 8] = ["model", "engine", "threads", "server", "server_idle", "warm_up", "dangerous", "remote"];
 
 /// Time without a request after which the server leaves.
 const SERVER_IDLE: &str = "15m";
@@ -153,6 +165,25 @@ impl Config {
             None => Err(Error::usage(format!("server_idle: wanted a time such as 15m, 90s, 2h or 0, found {value:?}"))
                 .hint(format!("it was set by {origin}"))),
         }
+    }
+
+    /// What a widget does with a dangerous suggestion.
+    ///
+    /// # Errors
+    /// It is none of the three words.
+    pub fn dangerous(&self) -> Result<Setting<Dangerous>> {
+        let found = self.resolve(None, "CMDAI_DANGEROUS", self.file.dangerous.clone());
+        let Setting { value, origin } = found.unwrap_or_else(|| default("warn".to_owned()));
+        let value = match value.as_str() {
+            "warn" => Dangerous::Warn,
+            "comment" => Dangerous::Comment,
+            "refuse" => Dangerous::Refuse,
+            _ => {
+                return Err(Error::usage(format!("dangerous: wanted warn, comment or refuse, found {value:?}"))
+                    .hint(format!("it was set by {origin}")));
+            }
+        };
+        Ok(Setting { value, origin })
     }
 
     fn switch(&self, what: &str, name: &str, file: Option<bool>) -> Result<Setting<bool>> {

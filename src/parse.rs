@@ -26,11 +26,12 @@ pub fn so_far(text: &str) -> &str {
     line.trim_end_matches(|c: char| c == '`' || c.is_whitespace())
 }
 
-/// The command in the answer `text`; `ended` is false where decoding stopped at the token limit.
+/// The command in the answer `text`, and in which character its first slot begins, if it has one; `ended` is false where
+/// decoding stopped at the token limit.
 ///
 /// # Errors
 /// [`Error::NoCommand`] with the reason.
-pub fn command(text: &str, ended: bool) -> Result<String, Error> {
+pub fn command(text: &str, ended: bool) -> Result<(String, Option<usize>), Error> {
     let refuse = |reason: &str| Err(Error::NoCommand(reason.to_owned()));
     if !ended && !is_complete(text) {
         return refuse("the model's answer did not end");
@@ -47,7 +48,7 @@ pub fn command(text: &str, ended: bool) -> Result<String, Error> {
     }
     match placeholder(line) {
         Some(found) => refuse(&format!("the answer has the placeholder {found}; name the file or value you mean")),
-        None => Ok(line.to_owned()),
+        None => Ok(with_slots(line)),
     }
 }
 
@@ -89,14 +90,49 @@ fn is_sentence(line: &str) -> bool {
         && first.chars().skip(1).all(|c| c.is_ascii_lowercase())
 }
 
-/// A stand-in for something that the request did not name: `/path/to/...`, `your_file`, `<file>`.
+/// A stand-in for something that the request did not name and that looks like a name: `/path/to/...`, `your_file`.
 fn placeholder(line: &str) -> Option<&str> {
     line.split_whitespace().find(|word| {
-        // Quoted, angle brackets are text: grep '<title>'.
-        let angle = word.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
         let bare = word.trim_matches(['"', '\'']);
-        angle.is_some_and(is_name) || bare.contains("/path/to") || bare.starts_with("path/to/") || is_yours(bare)
+        bare.contains("/path/to") || bare.starts_with("path/to/") || is_yours(bare)
     })
+}
+
+/// `line` with its slots, words such as `<file>`, in quotes: a shell would take `<in> out` for two redirections, and empty
+/// the file `out`. Beside it the character at which the first one begins.
+fn with_slots(line: &str) -> (String, Option<usize>) {
+    let (mut text, mut first) = (String::with_capacity(line.len() + 8), None);
+    let (mut quote, mut escaped, mut word_begins) = (None, false, true);
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let length = match slot(rest).filter(|_| quote.is_none() && word_begins) {
+            Some(slot) => {
+                first = first.or_else(|| Some(text.chars().count() + 1));
+                text.push_str(&format!("'{slot}'"));
+                slot.len()
+            }
+            None => {
+                text.push(c);
+                c.len_utf8()
+            }
+        };
+        word_begins = c == ' ' && !escaped;
+        (escaped, quote) = match (escaped, quote, c) {
+            (false, _, '\\') if quote != Some('\'') => (true, quote),
+            (false, Some(open), _) if c == open => (false, None),
+            (false, None, '\'' | '"' | '`') => (false, Some(c)),
+            _ => (false, quote),
+        };
+        rest = &rest[length..];
+    }
+    (text, first)
+}
+
+/// The slot that `text` begins with.
+fn slot(text: &str) -> Option<&str> {
+    let end = text.find('>')?;
+    let ends = text[end + 1..].chars().next().is_none_or(|c| c == ' ');
+    (ends && text[..end].strip_prefix('<').is_some_and(is_name)).then_some(&text[..=end])
 }
 
 fn is_name(text: &str) -> bool {
@@ -132,7 +168,7 @@ mod tests {
             "LC_ALL=C ls ..",
             "echo Done.",
         ] {
-            assert_eq!(command(line, true).unwrap(), line);
+            assert_eq!(command(line, true).unwrap(), (line.to_owned(), None));
         }
     }
 
@@ -147,7 +183,7 @@ mod tests {
             "```ls -l```",
             "ls -l\nThis lists.",
         ] {
-            assert_eq!(command(text, true).unwrap(), "ls -l", "{text:?}");
+            assert_eq!(command(text, true).unwrap().0, "ls -l", "{text:?}");
         }
     }
 
@@ -161,8 +197,21 @@ mod tests {
         assert!(reason("Why was the book sad? Because it had too many problems.").contains("prose"));
         assert!(reason("--foo").contains("no command"));
         assert!(reason("cp /path/to/source .").contains("/path/to/source"));
-        assert!(reason("cat <file>").contains("<file>"));
         assert!(reason("scp a your_user@host:").contains("your_user"));
+    }
+
+    #[test]
+    fn slot_is_quoted_and_the_first_one_found() {
+        for (text, wanted, first) in [
+            ("cat <file>", "cat '<file>'", Some(5)),
+            ("mv é <old-name> <new_name>", "mv é '<old-name>' '<new_name>'", Some(6)),
+            ("grep '<title>' 'a <b> c' \"a' <b> c\"", "grep '<title>' 'a <b> c' \"a' <b> c\"", None),
+            (r"echo \' <file> \ <b>", r"echo \' '<file>' \ <b>", Some(9)),
+            ("sort <in.txt >out.txt", "sort <in.txt >out.txt", None),
+            ("cat <file>x", "cat <file>x", None),
+        ] {
+            assert_eq!(command(text, true).unwrap(), (wanted.to_owned(), first));
+        }
     }
 
     #[test]
@@ -179,7 +228,7 @@ mod tests {
             "ls -l ```",
             "echo '日本語 🎉' \t | tr -d x",
         ] {
-            let whole = command(text, true).unwrap();
+            let whole = command(text, true).unwrap().0;
             let ends = (0..=text.len()).filter(|at| text.is_char_boundary(*at));
             let seen: Vec<&str> = ends.map(|at| so_far(&text[..at])).collect();
             assert!(seen.iter().all(|seen| whole.starts_with(seen)), "{text:?}: {seen:?}");
@@ -190,7 +239,7 @@ mod tests {
     #[test]
     fn answer_cut_at_the_limit_is_not_taken_for_a_command() {
         assert!(command("bc -l -l -l -l", false).is_err());
-        assert_eq!(command("ls\nmore", false).unwrap(), "ls");
+        assert_eq!(command("ls\nmore", false).unwrap().0, "ls");
     }
 
     #[test]

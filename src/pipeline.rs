@@ -7,7 +7,7 @@ use crate::{
     engine::{Engine, GenerateParams, Interrupt},
     error::{Error, Result},
     parse, prompt,
-    request::{MAX_REQUEST_BYTES, Request, Suggestion, Timing},
+    request::{MAX_REQUEST_BYTES, Meaning, Request, Suggestion, Timing},
     safety,
 };
 
@@ -20,11 +20,29 @@ const TRIES: usize = 3;
 /// Spread of the draws for further alternatives: enough to differ, low enough to stay a command.
 const TEMPERATURE: f32 = 0.8;
 
-/// Takes the words of a person for a request.
+/// Most tokens of what is said of one part of a command.
+const MAX_MEANING_TOKENS: usize = 40;
+
+/// Takes what a person wrote for a request: words, or a command with `# what to change` behind it.
 ///
 /// # Errors
 /// Empty, longer than [`MAX_REQUEST_BYTES`], or holding control characters.
-pub fn checked_words(text: &str) -> Result<String> {
+pub fn request(text: &str, context: Context, alternatives: usize) -> Result<Request> {
+    let text = checked(text)?;
+    // Words that only look like a command with a comment begin with no program's name.
+    let change = safety::commented(text, context.shell).filter(|(command, _)| names_a_program(command));
+    let (words, current) = match change {
+        Some((command, change)) => (change, Some(command.to_owned())),
+        None => (text, None),
+    };
+    Ok(Request { words: words.to_owned(), current, context, alternatives })
+}
+
+/// What a person wrote, without the space around it.
+///
+/// # Errors
+/// As of [`request`].
+pub fn checked(text: &str) -> Result<&str> {
     let words = text.trim();
     if words.is_empty() {
         return Err(Error::usage("the request is empty").hint("say what the command should do: cmdai list open ports"));
@@ -36,25 +54,45 @@ pub fn checked_words(text: &str) -> Result<String> {
     match words.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
         Some(found) => Err(Error::usage(format!("the request holds the control character U+{:04X}", u32::from(found)))
             .hint("type it as plain text")),
-        None => Ok(words.to_owned()),
+        None => Ok(words),
     }
 }
 
-/// Suggests up to `request.alternatives` different commands, the likeliest first. `on_text` gets that one as far as it is
-/// written, whenever there is more of it. `interrupt` ends the work.
+/// What a shell runs by itself and no PATH has.
+const BUILTINS: [&str; 14] = [
+    "alias", "builtin", "cd", "command", "exec", "export", "for", "function", "history", "if", "set", "source",
+    "until", "while",
+];
+
+fn names_a_program(command: &str) -> bool {
+    let first = command.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default();
+    BUILTINS.contains(&first) || which::which(first).is_ok()
+}
+
+/// The suggestions made so far for one request; with more of them wanted, it goes on from there.
+#[derive(Default)]
+pub struct Candidates {
+    pub found: Vec<Suggestion>,
+    next_seed: u64,
+}
+
+/// Adds to `candidates` up to `request.alternatives` different commands, the likeliest first. `on_text` gets that one as
+/// far as it is written, whenever there is more of it. `interrupt` ends the work.
 ///
 /// # Errors
 /// The engine failed, the work was ended, or the likeliest answer is no command that can be shown.
 pub fn suggest(
     engine: &mut dyn Engine,
     request: &Request,
+    candidates: &mut Candidates,
     interrupt: &Interrupt,
     on_text: &mut dyn FnMut(&str),
-) -> Result<(Vec<Suggestion>, Timing)> {
-    let prompt = prompt::build(&request.words, &request.context);
+) -> Result<Timing> {
+    let prompt = prompt::suggest(request);
     let mut timing = Timing::default();
-    let mut found: Vec<Suggestion> = Vec::new();
-    for seed in 0..(1 + (request.alternatives - 1) * TRIES) as u64 {
+    let Candidates { found, next_seed } = candidates;
+    while found.len() < request.alternatives && *next_seed < (1 + (request.alternatives - 1) * TRIES) as u64 {
+        let seed = *next_seed;
         let temperature = if seed == 0 { 0.0 } else { TEMPERATURE };
         let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt: interrupt.clone() };
         let mut on_text = |text: &str| {
@@ -69,11 +107,9 @@ pub fn suggest(
             Ok(_) | Err(Error::NoCommand(_) | Error::Unprintable(_)) => {}
             Err(error) => return Err(error),
         }
-        if found.len() == request.alternatives {
-            break;
-        }
+        *next_seed += 1;
     }
-    Ok((found, timing))
+    Ok(timing)
 }
 
 fn one(
@@ -109,14 +145,14 @@ fn one(
 
 /// The command in an answer, rated.
 fn suggestion(text: &str, cut: bool, request: &Request) -> Result<Suggestion> {
-    let command = parse::command(text, !cut)?;
+    let (command, slot) = parse::command(text, !cut)?;
     safety::printable(&command).map_err(Error::Unprintable)?;
     let assessment = safety::assess(&command, request.context.shell);
     // The model was about to go on: `case "$1" in` is no command of its own.
     if parse::is_complete(text) && is_a_beginning(&command, &assessment) {
         return Err(Error::NoCommand("the answer goes over several lines".into()));
     }
-    Ok(Suggestion { command, assessment })
+    Ok(Suggestion { command, slot, assessment })
 }
 
 /// Has `engine` compute the prompt for `words` that are still being typed. Asked for as they are, only the answer is left
@@ -124,8 +160,42 @@ fn suggestion(text: &str, cut: bool, request: &Request) -> Result<Suggestion> {
 ///
 /// # Errors
 /// The engine failed, or the work was ended.
-pub fn prepare(engine: &mut dyn Engine, words: &str, context: &Context, interrupt: &Interrupt) -> Result<()> {
-    engine.prepare(&prompt::build(&checked_words(words)?, context), interrupt)
+pub fn prepare(engine: &mut dyn Engine, words: &str, context: Context, interrupt: &Interrupt) -> Result<()> {
+    engine.prepare(&prompt::suggest(&request(words, context, 1)?), interrupt)
+}
+
+/// Says what each part of `command`, a [`checked`] one, does. `on_text` gets the line that is being written, whenever
+/// there is more of it. `interrupt` ends the work.
+///
+/// # Errors
+/// The engine failed, or the work was ended.
+pub fn explain(
+    engine: &mut dyn Engine,
+    command: &str,
+    context: &Context,
+    interrupt: &Interrupt,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<Vec<Meaning>> {
+    let one_line = command.replace('\n', " ");
+    let mut said: Vec<Meaning> = Vec::new();
+    for part in safety::parts(&one_line, context.shell) {
+        let prompt = prompt::explain(&one_line, &said, part, context);
+        let params =
+            GenerateParams { max_tokens: MAX_MEANING_TOKENS, temperature: 0.0, seed: 0, interrupt: interrupt.clone() };
+        let mut text = String::new();
+        engine.generate(&prompt, &params, &mut |piece| {
+            text.push_str(piece);
+            on_text(&format!("{part}: {}", meaning(&text)));
+            if text.contains('\n') { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        said.push(Meaning { part: part.to_owned(), meaning: meaning(&text).to_owned() });
+    }
+    Ok(said)
+}
+
+/// The line in `text`, as far as it can be shown.
+fn meaning(text: &str) -> &str {
+    safety::printable_part(text.split('\n').next().unwrap_or_default()).trim()
 }
 
 /// Whether `command` is a first line that the shell would wait after for more.
@@ -155,9 +225,9 @@ mod tests {
 
     fn answer(text: &'static str) -> Result<String> {
         let context = Context::capture(Shell::Bash);
-        let request = Request { words: "x".into(), context, alternatives: 1 };
-        suggest(&mut Says(text), &request, &Interrupt::default(), &mut |_| {})
-            .map(|(found, _)| found[0].command.clone())
+        let (request, mut candidates) = (request("x", context, 1).unwrap(), Candidates::default());
+        suggest(&mut Says(text), &request, &mut candidates, &Interrupt::default(), &mut |_| {})
+            .map(|_| candidates.found[0].command.clone())
     }
 
     #[test]
@@ -179,6 +249,64 @@ mod tests {
         }
     }
 
+    /// An engine whose answer is the seed's, and that counts how often it is asked.
+    struct Draws(Vec<&'static str>, usize);
+
+    impl Engine for Draws {
+        fn generate(
+            &mut self,
+            _prompt: &crate::engine::Prompt,
+            params: &GenerateParams,
+            on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        ) -> Result<Usage> {
+            self.1 += 1;
+            let _ = on_text(self.0[params.seed as usize % self.0.len()]);
+            Ok(Usage::default())
+        }
+    }
+
+    #[test]
+    fn further_candidates_go_on_from_those_that_are_there_and_end() {
+        let mut engine = Draws(vec!["ls", "ls", "ls -a", "I cannot", "ls -l"], 0);
+        let mut candidates = Candidates::default();
+        let mut made = |alternatives| {
+            let request = request("list", Context::capture(Shell::Bash), alternatives).unwrap();
+            suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
+            (candidates.found.iter().map(|found| found.command.clone()).collect::<Vec<_>>().join(" | "), engine.1)
+        };
+        assert_eq!(made(1), ("ls".into(), 1));
+        assert_eq!(made(2), ("ls | ls -a".into(), 3));
+        assert_eq!(made(3), ("ls | ls -a | ls -l".into(), 5));
+        assert_eq!(made(4), ("ls | ls -a | ls -l".into(), 10), "nothing new in all its tries");
+        assert_eq!(made(4), ("ls | ls -a | ls -l".into(), 10));
+    }
+
+    #[test]
+    fn words_behind_a_command_change_it_and_words_alone_are_words() {
+        let made = |text| {
+            let Request { words, current, .. } = request(text, Context::capture(Shell::Zsh), 1).unwrap();
+            (words, current)
+        };
+        assert_eq!(made(" ls -l # by size"), ("by size".into(), Some("ls -l".into())));
+        assert_eq!(made("cd src # the one above").1.as_deref(), Some("cd src"));
+        assert_eq!(made("A=1 ls # by size").1.as_deref(), Some("A=1 ls"));
+        for words in ["count # signs", "what does # do in c", "ls", "show lines with '# x'"] {
+            assert_eq!(made(words), (words.into(), None));
+        }
+    }
+
+    #[test]
+    fn explanation_is_a_line_for_each_part() {
+        let mut engine = Says(" lists \u{1b}[2J\nmore");
+        let mut shown = Vec::new();
+        let context = Context::capture(Shell::Bash);
+        let outcome =
+            explain(&mut engine, "ls -l", &context, &Interrupt::default(), &mut |text| shown.push(text.to_owned()));
+        let said = |part: &str| Meaning { part: part.into(), meaning: "lists".into() };
+        assert_eq!(outcome.unwrap(), [said("ls"), said("-l")]);
+        assert_eq!(shown.last().unwrap(), "-l: lists");
+    }
+
     #[test]
     fn bad_requests_are_refused_before_any_model_is_asked() {
         let long = "a".repeat(100_000);
@@ -189,10 +317,10 @@ mod tests {
             ("a\0b", "U+0000"),
             ("x\x1b[31m", "U+001B"),
         ] {
-            let error = checked_words(words).expect_err(words);
+            let error = checked(words).expect_err(words);
             assert!(error.to_string().contains(reason), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
-        assert_eq!(checked_words("  列出 é\tfiles\nthen sort ").unwrap(), "列出 é\tfiles\nthen sort");
+        assert_eq!(checked("  列出 é\tfiles\nthen sort ").unwrap(), "列出 é\tfiles\nthen sort");
     }
 }

@@ -1,56 +1,117 @@
 //! Words a request as ChatML: a prefix that is the same for every request from one shell, then the words.
 //!
-//! The prefix holds one instruction, six fixed examples and the opening of the person's turn with what is known of the
-//! place. The examples are what keeps the answer bare: without them the model wraps half of its answers in backticks
-//! (209 of 397 measured), with them none. What stands in the prefix is computed once, ever; what stands behind it, the
-//! person waits for.
+//! The prefix opens a script in the assistant's turn: comments, each with the command below that does what it says. The
+//! request is the next comment, so nothing stands between its words and the answer: what stands in the prefix is computed
+//! once, ever; what stands behind it, the person waits for. The examples are what keeps the answer bare: without them the
+//! model wraps half of its answers in backticks (209 of 397 measured), with them none.
 
 use crate::{
     context::{Context, Os},
     engine::{Piece, Prompt},
-    request::Shell,
+    request::{Meaning, Request, Shell},
 };
 
-const INSTRUCTION: &str = "Reply with one shell command that does what the user asks. Only the command, on one line.";
+const SUGGEST: &str = "You are an expert of the command line. Below every comment, write the one shell command that does \
+                       exactly what it says, on one line.";
 
 /// Requests as people type them, with the command that answers each.
-const EXAMPLES: [(&str, &str); 6] = [
+const EXAMPLES: [(&str, &str); 12] = [
     ("list all files in this folder with sizes, newest first", "ls -lht"),
     ("find python files changed in the last day", "find . -name '*.py' -mtime -1"),
     ("count lines in all txt files", "cat *.txt | wc -l"),
     ("which process is using port 8080", "lsof -i :8080"),
     ("replace foo with bar in config.ini", "sed -i 's/foo/bar/g' config.ini"),
     ("show the last 5 commits, one line each", "git log --oneline -n 5"),
+    ("stage everything and commit it as 'fix typo'", "git add -A && git commit -m 'fix typo'"),
+    ("make a copy of photos in /mnt/usb that keeps dates and owners", "cp -a photos /mnt/usb/"),
+    ("show the name field of config.json", "jq -r .name config.json"),
+    (
+        "how many times does each word occur in notes.md, most frequent first",
+        r"tr -cs '[:alnum:]' '\n' < notes.md | sort | uniq -c | sort -rn",
+    ),
+    (
+        "delete all .log files below /var/log older than a month",
+        "find /var/log -type f -name '*.log' -mtime +30 -delete",
+    ),
+    ("print the second column of data.csv without the header line", "tail -n +2 data.csv | cut -d, -f2"),
 ];
 
-/// The prompt for `words`, to be answered with a command for `context`.
-pub fn build(words: &str, context: &Context) -> Prompt {
-    let mut prefix = turn("system", INSTRUCTION);
-    for (words, command) in EXAMPLES {
-        prefix.extend(turn("user", words));
-        prefix.extend(turn("assistant", command));
+const EXPLAIN: &str =
+    "You are an expert of the command line. Say what each part of a command does, in a few plain words.";
+
+/// Commands with their parts, each with its meaning.
+const EXPLAINED: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "find . -name '*.py' -mtime -1 | wc -l",
+        &[
+            ("find .", "searches this folder and all folders below it"),
+            ("-name '*.py'", "only names that end in .py"),
+            ("-mtime -1", "only what was changed less than a day ago"),
+            ("wc", "counts what comes from the command before"),
+            ("-l", "lines, here one for each file found"),
+        ],
+    ),
+    (
+        "tar -xzf backup.tar.gz -C out",
+        &[
+            ("tar", "works on an archive"),
+            ("-xzf backup.tar.gz", "extracts the gzip-compressed file backup.tar.gz"),
+            ("-C out", "into the folder out"),
+        ],
+    ),
+    (
+        "sudo rm -rf build && make > log.txt 2>&1",
+        &[
+            ("sudo rm", "deletes, with the rights of root"),
+            ("-rf build", "the folder build with all it holds, without asking"),
+            ("make", "builds the project, if that worked"),
+            ("> log.txt", "writes the output into log.txt, in place of what was there"),
+            ("2>&1", "and the error messages too"),
+        ],
+    ),
+];
+
+/// The prompt for `request`, to be answered with a command.
+pub fn suggest(request: &Request) -> Prompt {
+    let examples = EXAMPLES.map(|(words, command)| format!("# {words}\n{command}\n")).concat();
+    let prefix = opening(SUGGEST, &format!("Write the commands for {}.", place(&request.context)), &(examples + "#"));
+    let words = match &request.current {
+        None => request.words.clone(),
+        // Of six ways to say it, the one that was understood most often.
+        Some(command) => format!("{command}, but {}", request.words),
+    };
+    // A comment is one line.
+    Prompt { prefix, tail: vec![Piece::Text(format!(" {}\n", words.replace('\n', " ")))] }
+}
+
+/// The prompt for the meaning of the next of the parts of `command`; `known` are those before it with their meanings.
+pub fn explain(command: &str, known: &[Meaning], part: &str, context: &Context) -> Prompt {
+    let mut examples = String::new();
+    for (command, parts) in EXPLAINED {
+        examples.push_str(&format!("$ {command}\n"));
+        examples.extend(parts.iter().map(|(part, meaning)| format!("{part}: {meaning}\n")));
     }
-    prefix.extend([Piece::Special("<|im_start|>"), Piece::Text(format!("user\n({})\n", place(context)))]);
-    let tail = vec![
-        Piece::Text(words.to_owned()),
-        Piece::Special("<|im_end|>"),
-        Piece::Text("\n".into()),
-        Piece::Special("<|im_start|>"),
-        Piece::Text("assistant\n".into()),
-    ];
-    Prompt { prefix, tail }
+    let prefix = opening(EXPLAIN, &format!("Explain the commands for {}.", place(context)), &(examples + "$"));
+    let known: String = known.iter().map(|Meaning { part, meaning }| format!("{part}: {meaning}\n")).collect();
+    Prompt { prefix, tail: vec![Piece::Text(format!(" {command}\n{known}{part}:"))] }
 }
 
-fn turn(role: &str, text: &str) -> Vec<Piece> {
-    vec![
-        Piece::Special("<|im_start|>"),
-        Piece::Text(format!("{role}\n{text}")),
-        Piece::Special("<|im_end|>"),
-        Piece::Text("\n".into()),
-    ]
+/// Two whole turns, and the beginning of the assistant's.
+fn opening(system: &str, user: &str, assistant: &str) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(10);
+    for (role, text) in [("system", system), ("user", user)] {
+        pieces.extend([
+            Piece::Special("<|im_start|>"),
+            Piece::Text(format!("{role}\n{text}")),
+            Piece::Special("<|im_end|>"),
+            Piece::Text("\n".into()),
+        ]);
+    }
+    pieces.extend([Piece::Special("<|im_start|>"), Piece::Text(format!("assistant\n{assistant}"))]);
+    pieces
 }
 
-/// The one line of context: the shell and whose tools it finds.
+/// The shell and whose tools it finds.
 fn place(context: &Context) -> String {
     let tools = match context.os {
         Os::Linux => "Linux",
@@ -79,20 +140,41 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn prefix_depends_on_the_place_alone_and_the_tail_is_the_words() {
-        let fish = Context { shell: Shell::Fish, os: Os::Macos };
-        let bash = Context { shell: Shell::Bash, os: Os::Linux };
-        let prompt = build("list files", &fish);
-        assert_eq!(prompt.prefix, build("show disk use", &fish).prefix);
-        assert_ne!(prompt.prefix, build("list files", &bash).prefix);
-        assert!(text(&prompt.prefix).ends_with("<|im_end|>\n<|im_start|>user\n(fish, macOS)\n"));
-        assert_eq!(text(&prompt.tail), "list files<|im_end|>\n<|im_start|>assistant\n");
+    fn request(words: &str, shell: Shell, os: Os) -> Request {
+        Request { words: words.into(), current: None, context: Context { shell, os }, alternatives: 1 }
     }
 
     #[test]
-    fn special_token_text_in_a_request_stays_text() {
-        let prompt = build("<|im_end|>", &Context { shell: Shell::Zsh, os: Os::Linux });
-        assert_eq!(prompt.tail[0], Piece::Text("<|im_end|>".into()));
+    fn prefix_depends_on_the_place_alone_and_the_tail_is_the_words() {
+        let prompt = suggest(&request("list files", Shell::Fish, Os::Macos));
+        assert_eq!(prompt.prefix, suggest(&request("show disk use", Shell::Fish, Os::Macos)).prefix);
+        assert_ne!(prompt.prefix, suggest(&request("list files", Shell::Bash, Os::Linux)).prefix);
+        let prefix = text(&prompt.prefix);
+        assert!(prefix.contains("for fish, macOS.<|im_end|>\n<|im_start|>assistant\n# list all"), "{prefix}");
+        assert!(prefix.ends_with("cut -d, -f2\n#"), "{prefix}");
+        assert_eq!(text(&prompt.tail), " list files\n");
+    }
+
+    #[test]
+    fn request_is_one_comment_and_special_token_text_in_it_stays_text() {
+        let prompt = suggest(&request("list\n<|im_end|>\nfiles", Shell::Zsh, Os::Linux));
+        assert_eq!(prompt.tail, [Piece::Text(" list <|im_end|> files\n".into())]);
+    }
+
+    #[test]
+    fn command_to_change_stands_before_the_words() {
+        let mut request = request("sort by size", Shell::Bash, Os::Linux);
+        request.current = Some("ls -l\nls src".into());
+        assert_eq!(text(&suggest(&request).tail), " ls -l ls src, but sort by size\n");
+    }
+
+    #[test]
+    fn explanation_goes_on_from_what_was_said() {
+        let context = Context { shell: Shell::Bash, os: Os::Linux };
+        let first = explain("ls -l", &[], "ls", &context);
+        assert_eq!(text(&first.tail), " ls -l\nls:");
+        let known = [Meaning { part: "ls".into(), meaning: "lists this folder".into() }];
+        let next = explain("ls -l", &known, "-l", &context);
+        assert_eq!((text(&next.tail).as_str(), next.prefix), (" ls -l\nls: lists this folder\n-l:", first.prefix));
     }
 }

@@ -38,17 +38,31 @@ impl Shell {
 pub struct Request {
     /// What the person wrote, trimmed, at most [`MAX_REQUEST_BYTES`], never empty.
     pub words: String,
+    /// The command that the words are to change, where they stand behind one.
+    pub current: Option<String>,
     /// Where the answer will run.
     pub context: crate::context::Context,
     /// How many different commands are wanted, at least 1.
     pub alternatives: usize,
 }
 
+/// One part of a command and what it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meaning {
+    /// As it stands in the command.
+    pub part: String,
+    /// A few words, in visible characters.
+    pub meaning: String,
+}
+
 /// One suggested command with its rating.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Suggestion {
-    /// The command, byte for byte as the model wrote it.
+    /// The command as the model wrote it, but for its slots: those, `<file>`, are in quotes.
     pub command: String,
+    /// The character at which its first slot begins, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<usize>,
     /// What it could do, read from the command itself.
     #[serde(flatten)]
     pub assessment: Assessment,

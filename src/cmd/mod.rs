@@ -43,7 +43,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Server { action }) => server::run(action),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(args)) => return check::run(args),
-        Some(Command::Widget(args)) => widget::run(args, |words, preview| suggest::answer(words, args.shell, preview)),
+        Some(Command::Widget(args)) => widget::run(args, |text, preview| suggest::answer(&text, args, preview)),
+        Some(Command::Explain(args)) => suggest::explain_command(args),
     }
     .map(|()| ExitCode::SUCCESS)
 }

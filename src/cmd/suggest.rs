@@ -10,10 +10,10 @@ use std::{
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{note, widget::Answer};
+use super::{note, visible, widget::Answer};
 use crate::{
-    cli::{EngineArgs, SuggestArgs},
-    config::{self, Config},
+    cli::{EngineArgs, ExplainArgs, SuggestArgs, WidgetArgs},
+    config::{self, Config, Dangerous},
     context::Context,
     engine::{self, Choice, Interrupt, remote},
     error::{Error, Result},
@@ -21,13 +21,10 @@ use crate::{
         ModelSpec,
         store::{Record, Source, Store},
     },
-    pipeline,
-    request::{MAX_REQUEST_BYTES, Request, Shell, Suggestion, Timing},
-    safety::Risk,
-    server::{
-        client::Fault,
-        protocol::{Job, Target},
-    },
+    pipeline::{self, Candidates},
+    request::{MAX_REQUEST_BYTES, Meaning, Request, Suggestion, Timing},
+    safety::{self, Assessment, Risk},
+    server::{client::Client, client::Fault, protocol::Target},
 };
 
 /// Answers one request.
@@ -35,13 +32,13 @@ use crate::{
 /// # Errors
 /// A bad request, a missing model, a failing engine, no command.
 pub fn run(args: &SuggestArgs) -> Result<()> {
-    let words = pipeline::checked_words(&words(&args.words)?)?;
+    let words = words(&args.words)?;
     let shell = args.shell.map_or_else(config::login_shell, Ok)?;
     let config = Config::load(&args.engine)?;
     for warning in config.warnings() {
         note(&format!("cmdai: {warning}"));
     }
-    let request = Request { words, context: Context::capture(shell), alternatives: args.alternatives.into() };
+    let request = pipeline::request(&words, Context::capture(shell), args.alternatives.into())?;
     let sign = waiting_sign();
     let mut growing = Growing::default();
     let outcome = answer_request(&config, request, &|spec| sign.suspend(|| offer_pull(spec, &config)), &mut |text| {
@@ -56,7 +53,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
         return super::print(&to_json(&answered.suggestions, &answered.timing));
     }
     for suggestion in &answered.suggestions {
-        note(&risk_line(suggestion));
+        note(&risk_line(&suggestion.assessment));
         if args.explain {
             explain(suggestion);
         }
@@ -68,20 +65,99 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     super::print(rest.strip_prefix(&growing.shown).unwrap_or(&rest))
 }
 
-/// The command for `words`, checked ones, for a widget: no question is asked, nothing is printed. Its note is the risk,
-/// where there is any. `preview` gets the command as far as it is written.
+/// What a key press asks for, `text` being the line: no question is asked, nothing is printed. `preview` gets the answer
+/// as far as it is written.
 ///
 /// # Errors
-/// As [`run`].
-pub fn answer(words: String, shell: Shell, preview: &mut dyn FnMut(&str)) -> Result<Answer> {
+/// As [`run`]; a dangerous suggestion where the person wants none.
+pub fn answer(text: &str, args: &WidgetArgs, preview: &mut dyn FnMut(&str)) -> Result<Answer> {
     let config = Config::load(&EngineArgs::default())?;
-    let request = Request { words, context: Context::capture(shell), alternatives: 1 };
-    let answered = answer_request(&config, request, &|spec| Err(Store::absent(spec)), preview)?;
-    let Some(suggestion) = answered.suggestions.into_iter().next() else {
-        return Err(Error::NoCommand("the model gave an empty answer".into()));
-    };
-    let note = if suggestion.assessment.risk == Risk::Safe { String::new() } else { risk_line(&suggestion) };
-    Ok(Answer { command: suggestion.command, note })
+    let context = Context::capture(args.shell);
+    let missing = |spec: &ModelSpec| Err(Store::absent(spec));
+    if args.explain {
+        let command = pipeline::checked(text)?;
+        let meanings = meanings(&config, command, &context, &missing, preview)?;
+        return Ok(Answer::Explanation {
+            note: risk_line(&safety::assess(command, args.shell)),
+            lines: lines(&meanings),
+        });
+    }
+    let text = text.trim().trim_start_matches('#');
+    let request = pipeline::request(text, context, args.candidate.into())?;
+    let mut suggestions = answer_request(&config, request, &missing, preview)?.suggestions;
+    if suggestions.len() < args.candidate.into() {
+        return Ok(Answer::NoMore);
+    }
+    match suggestions.pop() {
+        Some(suggestion) => to_put(suggestion, config.dangerous()?.value),
+        None => Err(Error::NoCommand("the model gave an empty answer".into())),
+    }
+}
+
+/// `suggestion` as it goes on the line: a dangerous one as the person wants those.
+fn to_put(suggestion: Suggestion, dangerous: Dangerous) -> Result<Answer> {
+    let note = risk_line(&suggestion.assessment);
+    let Suggestion { mut command, slot: mut cursor, assessment } = suggestion;
+    match dangerous {
+        Dangerous::Refuse if assessment.risk == Risk::Dangerous => {
+            return Err(Error::usage(format!("the suggestion was refused, {note}"))
+                .hint("it was asked for by dangerous = \"refuse\" in config.toml or CMDAI_DANGEROUS"));
+        }
+        Dangerous::Comment if assessment.risk == Risk::Dangerous => {
+            (command, cursor) = (format!("# {}", command.replace('\n', "\n# ")), None);
+        }
+        _ => {}
+    }
+    Ok(Answer::Command { command, cursor, note })
+}
+
+/// Explains one command on stdout.
+///
+/// # Errors
+/// A bad command, a missing model, a failing engine.
+pub fn explain_command(args: &ExplainArgs) -> Result<()> {
+    let text = words(&args.command)?;
+    let command = pipeline::checked(&text)?;
+    let shell = args.shell.map_or_else(config::login_shell, Ok)?;
+    let config = Config::load(&args.engine)?;
+    let sign = waiting_sign();
+    let missing = |spec: &ModelSpec| sign.suspend(|| offer_pull(spec, &config));
+    let outcome = meanings(&config, command, &Context::capture(shell), &missing, &mut |_| {});
+    sign.finish_and_clear();
+    let text: String = lines(&outcome?).iter().map(|line| format!("{line}\n")).collect();
+    note(&risk_line(&safety::assess(command, shell)));
+    super::print(&text)
+}
+
+/// What each part of `command` does, by the engine that answers requests too.
+fn meanings(
+    config: &Config,
+    command: &str,
+    context: &Context,
+    missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<Vec<Meaning>> {
+    let choice = config.engine_choice()?;
+    if choice.name == engine::REMOTE {
+        let mut engine = remote::Remote::open(config.remote()?, remote::Patience::default())?;
+        return pipeline::explain(&mut engine, command, context, &Interrupt::default(), on_text);
+    }
+    let target = target(config, &choice, find(config, missing)?)?;
+    if let Some(meanings) =
+        by_server(config, |client| client.explain(command.to_owned(), context.clone(), target.clone(), on_text))?
+    {
+        return Ok(meanings);
+    }
+    let mut engine = engine::open(&target.model, &target.engine, &target.settings(config.cache()))?;
+    pipeline::explain(engine.as_mut(), command, context, &Interrupt::default(), on_text)
+}
+
+/// A line for each part, the meanings below each other.
+fn lines(meanings: &[Meaning]) -> Vec<String> {
+    // A part wider than this pushes its own meaning aside, and no other.
+    let widths = meanings.iter().map(|meaning| meaning.part.chars().count()).filter(|width| *width <= 24);
+    let width = widths.max().unwrap_or(0);
+    meanings.iter().map(|Meaning { part, meaning }| visible(&format!("{part:width$}  {meaning}"))).collect()
 }
 
 /// What a request came to.
@@ -119,11 +195,12 @@ pub fn answer_request(
         let settings = config.remote()?;
         let server = settings.server.to_string();
         let mut engine = remote::Remote::open(settings, remote::Patience::default())?;
-        let (suggestions, timing) = pipeline::suggest(&mut engine, &request, &Interrupt::default(), on_text)?;
-        (suggestions, timing, Some(server))
+        let mut candidates = Candidates::default();
+        let timing = pipeline::suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), on_text)?;
+        (candidates.found, timing, Some(server))
     } else {
         let target = target(config, &choice, find(config, missing)?)?;
-        let (suggestions, timing) = ask(config, Job { request, target }, on_text)?;
+        let (suggestions, timing) = ask(config, request, target, on_text)?;
         (suggestions, timing, None)
     };
     let total_ms = start.elapsed().as_secs_f64() * 1e3;
@@ -152,20 +229,37 @@ pub fn find(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) ->
     store.locate(&spec)?.ok_or_else(|| Store::absent(&spec))
 }
 
-fn ask(config: &Config, job: Job, on_text: &mut dyn FnMut(&str)) -> Result<(Vec<Suggestion>, Timing)> {
-    if config.server()?.value {
-        let outcome =
-            super::server::client().map_err(Fault::Unreachable).and_then(|client| client.suggest(job.clone(), on_text));
-        match outcome {
-            Err(Fault::Unreachable(why)) => tracing::warn!(%why, "no server can be reached: computing here"),
-            outcome => return Ok(outcome?),
-        }
+fn ask(
+    config: &Config,
+    request: Request,
+    target: Target,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<(Vec<Suggestion>, Timing)> {
+    let by_server = by_server(config, |client| client.suggest(request.clone(), target.clone(), on_text))?;
+    if let Some(answered) = by_server {
+        return Ok(answered);
     }
     let start = Instant::now();
-    let mut engine = engine::open(&job.target.model, &job.target.engine, &job.target.settings(config.cache()))?;
+    let mut engine = engine::open(&target.model, &target.engine, &target.settings(config.cache()))?;
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
-    let (suggestions, timing) = pipeline::suggest(engine.as_mut(), &job.request, &Interrupt::default(), on_text)?;
-    Ok((suggestions, Timing { load_ms, ..timing }))
+    let mut candidates = Candidates::default();
+    let timing = pipeline::suggest(engine.as_mut(), &request, &mut candidates, &Interrupt::default(), on_text)?;
+    Ok((candidates.found, Timing { load_ms, ..timing }))
+}
+
+/// What `work` gets of the resident server; none where it is not to be used, or cannot be reached.
+fn by_server<T>(config: &Config, work: impl FnOnce(&Client) -> std::result::Result<T, Fault>) -> Result<Option<T>> {
+    if !config.server()?.value {
+        return Ok(None);
+    }
+    match super::server::client().map_err(Fault::Unreachable).and_then(|client| work(&client)) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Fault::Unreachable(why)) => {
+            tracing::warn!(%why, "no server can be reached: computing here");
+            Ok(None)
+        }
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// A command that is printed while it is written. What is printed stays printed, so only what surely is a part of it is.
@@ -261,8 +355,7 @@ fn to_json(suggestions: &[Suggestion], timing: &Timing) -> String {
 }
 
 /// The risk word, with the worst reason where there is one: `caution: deletes files`.
-pub fn risk_line(suggestion: &Suggestion) -> String {
-    let assessment = &suggestion.assessment;
+pub fn risk_line(assessment: &Assessment) -> String {
     let worst = assessment.findings.iter().find(|finding| finding.risk == assessment.risk);
     match worst {
         Some(finding) if assessment.risk > Risk::Safe => format!("{}: {}", assessment.risk.word(), finding.reason),
@@ -298,12 +391,43 @@ fn remote_line(timing: &Timing, server: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::safety;
+    use crate::request::Shell;
+
+    #[test]
+    fn dangerous_suggestion_goes_on_the_line_as_the_person_wants() {
+        let put = |command: &str, dangerous| {
+            let assessment = safety::assess(command, Shell::Bash);
+            to_put(Suggestion { command: command.into(), slot: Some(3), assessment }, dangerous)
+        };
+        let (safe, bad) = ("ls '<file>'", "rm -rf /");
+        for dangerous in [Dangerous::Warn, Dangerous::Comment, Dangerous::Refuse] {
+            let Answer::Command { command, cursor, note } = put(safe, dangerous).unwrap() else { unreachable!() };
+            assert_eq!((command.as_str(), cursor, note.as_str()), (safe, Some(3), "safe"));
+        }
+        let Answer::Command { command, note, .. } = put(bad, Dangerous::Warn).unwrap() else { unreachable!() };
+        assert!(command == bad && note.starts_with("dangerous: "), "{note}");
+        let Answer::Command { command, cursor, .. } = put(bad, Dangerous::Comment).unwrap() else { unreachable!() };
+        assert_eq!((command.as_str(), cursor), ("# rm -rf /", None));
+        assert!(
+            put(bad, Dangerous::Refuse).unwrap_err().to_string().starts_with("the suggestion was refused, dangerous: ")
+        );
+    }
+
+    #[test]
+    fn meanings_stand_below_each_other() {
+        let meaning = |part: &str, meaning: &str| Meaning { part: part.into(), meaning: meaning.into() };
+        let long = "x".repeat(30);
+        let all = [meaning("ls", "lists"), meaning("-l é", "in full\u{1b}"), meaning(&long, "much")];
+        assert_eq!(lines(&all), ["ls    lists", "-l é  in full\\u{1b}", &format!("{long}  much")]);
+    }
 
     #[test]
     fn an_alternative_in_json_has_the_shape_of_the_first() {
-        let suggestion =
-            |command: &str| Suggestion { command: command.into(), assessment: safety::assess(command, Shell::Bash) };
+        let suggestion = |command: &str| Suggestion {
+            command: command.into(),
+            slot: None,
+            assessment: safety::assess(command, Shell::Bash),
+        };
         let text = to_json(&[suggestion("ls"), suggestion("rm x")], &Timing::default());
         let object: serde_json::Value = serde_json::from_str(&text).unwrap();
         let other = &object["alternatives"][0];

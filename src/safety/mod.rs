@@ -10,6 +10,7 @@ mod files;
 mod find;
 mod grammar;
 mod net;
+mod parts;
 mod rules;
 mod run;
 mod scan;
@@ -22,6 +23,7 @@ mod word;
 mod wrap;
 mod zsh;
 
+pub use parts::{commented, parts};
 pub use rules::rule_names;
 pub use text::{hidden_name, printable, printable_part};
 

@@ -24,11 +24,12 @@ use tokio::{
 
 use super::{
     place::Place,
-    protocol::{self, Ask, Hello, Job, Reply, Status},
+    protocol::{self, Ask, Hello, Job, Reply, Status, Target, Task},
 };
 use crate::{
+    context,
     error::{Context, Error, Result},
-    request::{Shell, Suggestion, Timing},
+    request::{Meaning, Request, Shell, Suggestion, Timing},
 };
 
 /// A server that is there says so, and then says every second that it still is. One that is silent for this long is
@@ -78,28 +79,51 @@ impl From<Fault> for Error {
 }
 
 impl Client {
-    /// Has `job` answered; `on_text` gets the command as far as it is written.
+    /// Has `request` answered; `on_text` gets the command as far as it is written.
     ///
     /// # Errors
     /// What the server's pipeline reports; that it cannot be reached, or that it fell silent.
     pub fn suggest(
         &self,
-        job: Job,
+        request: Request,
+        target: Target,
         on_text: &mut dyn FnMut(&str),
     ) -> std::result::Result<(Vec<Suggestion>, Timing), Fault> {
+        match self.ask(Job { task: Task::Suggest(request), target }, on_text)? {
+            (Reply::Done { suggestions, timing }, connect_ms) => Ok((suggestions, Timing { connect_ms, ..timing })),
+            _ => Err(something_else().into()),
+        }
+    }
+
+    /// Has the server say what each part of `command` does; `on_text` gets the line that is being written.
+    ///
+    /// # Errors
+    /// As of [`Client::suggest`].
+    pub fn explain(
+        &self,
+        command: String,
+        context: context::Context,
+        target: Target,
+        on_text: &mut dyn FnMut(&str),
+    ) -> std::result::Result<Vec<Meaning>, Fault> {
+        match self.ask(Job { task: Task::Explain { command, context }, target }, on_text)? {
+            (Reply::Explained(meanings), _) => Ok(meanings),
+            _ => Err(something_else().into()),
+        }
+    }
+
+    /// The last reply to `job`, and how many milliseconds it took to reach the server.
+    fn ask(&self, job: Job, on_text: &mut dyn FnMut(&str)) -> std::result::Result<(Reply, f64), Fault> {
         runtime()?.block_on(async {
             let start = Instant::now();
-            let ask = Ask::Suggest(Box::new(job));
+            let ask = Ask::Do(Box::new(job));
             // A server that dies or leaves with the request is followed by another; one that does so twice has a reason.
             for last in [false, true] {
                 let mut connection = self.reach().await?;
                 let connect_ms = start.elapsed().as_secs_f64() * 1e3;
-                match connection.suggest(&ask, on_text).await {
-                    Ok(Reply::Done { suggestions, timing }) => {
-                        return Ok((suggestions, Timing { connect_ms, ..timing }));
-                    }
+                match connection.ask(&ask, on_text).await {
                     Ok(Reply::Failed(error)) => return Err(error.into()),
-                    Ok(_) => return Err(Error::new("the server answered something else").into()),
+                    Ok(reply) => return Ok((reply, connect_ms)),
                     Err(cause) if gone(&cause) && !last => tracing::info!(%cause, "the server went away"),
                     Err(cause) => return Err(self.broken(&cause).into()),
                 }
@@ -185,7 +209,7 @@ impl Client {
         };
         match outcome.await {
             Ok(Reply::Status(status)) => Ok(status),
-            Ok(_) => Err(Error::new("the server answered something else")),
+            Ok(_) => Err(something_else()),
             Err(cause) => Err(self.broken(&cause)),
         }
     }
@@ -280,7 +304,7 @@ impl Connection {
         }
     }
 
-    async fn suggest(&mut self, ask: &Ask, on_text: &mut dyn FnMut(&str)) -> io::Result<Reply> {
+    async fn ask(&mut self, ask: &Ask, on_text: &mut dyn FnMut(&str)) -> io::Result<Reply> {
         self.send(ask).await?;
         loop {
             match self.heard().await? {
@@ -289,6 +313,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn something_else() -> Error {
+    Error::new("the server answered something else").hint("try again; if it stays so: cmdai server stop")
 }
 
 fn runtime() -> Result<Runtime> {

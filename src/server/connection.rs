@@ -63,7 +63,7 @@ async fn talk(server: &Rc<Server>, from: &mut From, to: &mut (impl AsyncWrite + 
     let mut draft = None;
     while let Some(ask) = next(server, from, &mut draft).await? {
         match ask {
-            Ask::Suggest(job) => answer(server, *job, from, to).await?,
+            Ask::Do(job) => answer(server, *job, from, to).await?,
             Ask::Warm { words, shell } => draft = server.settings.warm_up.then_some(Draft { words, shell }),
             Ask::Status => send(to, &Reply::Status(server.status())).await?,
             // Nothing is being answered.
@@ -102,16 +102,16 @@ async fn next(server: &Server, from: &mut From, draft: &mut Option<Draft>) -> io
     }
 }
 
-/// Has the worker answer `job`, and counts how that ended.
+/// Has the worker do `job`, and counts how that ended.
 async fn answer(server: &Server, job: Job, from: &mut From, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     let start = Instant::now();
     let interrupt = Interrupt::default();
-    let outcome = hand_on(server.worker.suggest(job, interrupt.clone()), &interrupt, from, to).await;
+    let outcome = hand_on(server.worker.put_job(job, interrupt.clone()), &interrupt, from, to).await;
     // However it ended, nobody waits for more.
     interrupt.set();
     server.active.set(Instant::now());
     match &outcome {
-        Ok(Some(Reply::Done { .. })) => server.statistics.answered(start.elapsed()),
+        Ok(Some(Reply::Done { .. } | Reply::Explained(_))) => server.statistics.answered(start.elapsed()),
         _ => server.statistics.failed(),
     }
     match outcome? {
@@ -135,7 +135,7 @@ async fn hand_on(
     loop {
         tokio::select! {
             reply = replies.recv() => match reply {
-                Some(reply @ (Reply::Done { .. } | Reply::Failed(_))) => return Ok(Some(reply)),
+                Some(reply @ (Reply::Done { .. } | Reply::Explained(_) | Reply::Failed(_))) => return Ok(Some(reply)),
                 Some(reply) => send(to, &reply).await?,
                 None => return Ok(Some(Reply::Failed(Error::new("the engine's thread ended").hint("try again")))),
             },

@@ -14,14 +14,15 @@ use tokio::{
 };
 
 use crate::{
+    context::Context,
     engine,
     error::Error,
     model::store::Record,
-    request::{Request, Shell, Suggestion, Timing},
+    request::{Meaning, Request, Shell, Suggestion, Timing},
 };
 
 /// Number of this protocol: one more whenever a frame other than [`Hello`] changes.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Longest frame taken. The longest request, every byte of it escaped as `\u0000`, has 48 KiB.
 pub const MAX_FRAME: usize = 256 * 1024;
@@ -49,9 +50,9 @@ impl Hello {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ask {
-    /// Answer a request; the replies are any number of [`Reply::Text`] and [`Reply::Waiting`], then [`Reply::Done`] or
-    /// [`Reply::Failed`].
-    Suggest(Box<Job>),
+    /// Do this; the replies are any number of [`Reply::Text`] and [`Reply::Waiting`], then [`Reply::Done`] or
+    /// [`Reply::Explained`], or [`Reply::Failed`].
+    Do(Box<Job>),
     /// Compute what will be asked for soon: the person is typing these words. There is no reply.
     Warm { words: String, shell: Shell },
     /// End the request of this connection.
@@ -62,11 +63,23 @@ pub enum Ask {
     Stop,
 }
 
-/// A request with all that it depends on.
+/// A task with all that it depends on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
-    pub request: Request,
+    pub task: Task,
     pub target: Target,
+}
+
+/// What a person wants of the model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    Suggest(Request),
+    /// Say what each part of a command does.
+    Explain {
+        command: String,
+        context: Context,
+    },
 }
 
 /// The model, and how to compute with it.
@@ -91,7 +104,7 @@ impl Target {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reply {
-    /// The command as far as it is written.
+    /// The command, or what is said of a part of one, as far as it is written.
     Text(String),
     /// Still at it; sent every [`HEARTBEAT`].
     Waiting,
@@ -99,6 +112,7 @@ pub enum Reply {
         suggestions: Vec<Suggestion>,
         timing: Timing,
     },
+    Explained(Vec<Meaning>),
     Failed(Error),
     Status(Status),
 }

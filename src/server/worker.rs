@@ -16,13 +16,13 @@ use std::{
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::protocol::{Job, Reply, Target};
+use super::protocol::{Job, Reply, Target, Task};
 use crate::{
     context::Context,
     engine::{self, Engine, Interrupt},
     error::{Error, Result},
-    pipeline,
-    request::Shell,
+    pipeline::{self, Candidates},
+    request::{Request, Shell, Timing},
 };
 
 /// Without work for this long, the engine settles: a person reads an answer, and rarely asks again within it.
@@ -37,7 +37,7 @@ pub(super) struct Draft {
 
 enum Work {
     Open(Target),
-    Suggest { job: Job, interrupt: Interrupt, replies: UnboundedSender<Reply>, queued: Instant },
+    Do { job: Job, interrupt: Interrupt, replies: UnboundedSender<Reply>, queued: Instant },
     Prepare { draft: Draft, interrupt: Interrupt },
 }
 
@@ -58,7 +58,7 @@ impl Worker {
         let (queue, work) = channel();
         let (pending, opened) = (Arc::new(AtomicUsize::new(0)), Arc::default());
         let (shown, done) = (Arc::clone(&opened), Arc::clone(&pending));
-        let thread = spawn(move || Desk { engine: None, settled: false, cache, opened: shown }.run(&work, &done));
+        let thread = spawn(move || Desk::new(cache, shown).run(&work, &done));
         let worker = Self { queue: Some(queue), thread: Some(thread), pending, opened, draft: RefCell::default() };
         if let Some(target) = target {
             worker.put(Work::Open(target));
@@ -66,11 +66,14 @@ impl Worker {
         worker
     }
 
-    /// Has `job` answered. `interrupt` ends it.
-    pub(super) fn suggest(&self, job: Job, interrupt: Interrupt) -> UnboundedReceiver<Reply> {
-        self.drop_draft(&Draft { words: job.request.words.clone(), shell: job.request.context.shell });
+    /// Has `job` done. `interrupt` ends it.
+    pub(super) fn put_job(&self, job: Job, interrupt: Interrupt) -> UnboundedReceiver<Reply> {
+        self.drop_draft(match &job.task {
+            Task::Suggest(Request { words, context, .. }) => Some((words, context.shell)),
+            Task::Explain { .. } => None,
+        });
         let (replies, receiver) = unbounded_channel();
-        self.put(Work::Suggest { job, interrupt, replies, queued: Instant::now() });
+        self.put(Work::Do { job, interrupt, replies, queued: Instant::now() });
         receiver
     }
 
@@ -79,16 +82,16 @@ impl Worker {
         if self.draft.borrow().as_ref().is_some_and(|(before, _)| *before == draft) {
             return;
         }
-        self.drop_draft(&draft);
+        self.drop_draft(Some((&draft.words, draft.shell)));
         let interrupt = Interrupt::default();
         *self.draft.borrow_mut() = Some((draft.clone(), interrupt.clone()));
         self.put(Work::Prepare { draft, interrupt });
     }
 
-    /// Ends the computation of the last draft, unless `next` goes on from it.
-    fn drop_draft(&self, next: &Draft) {
+    /// Ends the computation of the last draft, unless the words `next` go on from it.
+    fn drop_draft(&self, next: Option<(&String, Shell)>) {
         if let Some((draft, interrupt)) = self.draft.take()
-            && !(draft.shell == next.shell && next.words.starts_with(&draft.words))
+            && !next.is_some_and(|(words, shell)| draft.shell == shell && words.starts_with(&draft.words))
         {
             interrupt.set();
         }
@@ -131,9 +134,15 @@ struct Desk {
     settled: bool,
     cache: Option<PathBuf>,
     opened: Arc<Mutex<Option<Target>>>,
+    /// The last request, for one suggestion, and what it came to: a person who wants another one asks it again.
+    asked: Option<(Request, Target, Candidates)>,
 }
 
 impl Desk {
+    fn new(cache: Option<PathBuf>, opened: Arc<Mutex<Option<Target>>>) -> Self {
+        Self { engine: None, settled: false, cache, opened, asked: None }
+    }
+
     fn run(mut self, queue: &Receiver<Work>, pending: &AtomicUsize) {
         while let Some(work) = self.next(queue, pending) {
             // A panic ends one request, not the server; what it left of the engine is not trusted.
@@ -173,11 +182,11 @@ impl Desk {
                     tracing::warn!(%error, "the model was not opened");
                 }
             }
-            Work::Suggest { interrupt, replies, .. } if interrupt.is_set() => {
+            Work::Do { interrupt, replies, .. } if interrupt.is_set() => {
                 let _ = replies.send(Reply::Failed(Error::Cancelled));
             }
-            Work::Suggest { job, interrupt, replies, queued } => {
-                let reply = self.suggest(&job, &interrupt, &replies, queued).unwrap_or_else(Reply::Failed);
+            Work::Do { job, interrupt, replies, queued } => {
+                let reply = self.answer(job, &interrupt, &replies, queued).unwrap_or_else(Reply::Failed);
                 let _ = replies.send(reply);
             }
             Work::Prepare { interrupt, .. } if interrupt.is_set() => {}
@@ -185,26 +194,52 @@ impl Desk {
         }
     }
 
-    fn suggest(
+    fn answer(
         &mut self,
-        job: &Job,
+        job: Job,
         interrupt: &Interrupt,
         replies: &UnboundedSender<Reply>,
         queued: Instant,
     ) -> Result<Reply> {
         let queue_ms = queued.elapsed().as_secs_f64() * 1e3;
         let start = Instant::now();
-        let engine = self.open(&job.target)?;
+        self.open(&job.target)?;
         let load_ms = start.elapsed().as_secs_f64() * 1e3;
-        let outcome = pipeline::suggest(engine, &job.request, interrupt, &mut |text| {
-            let _ = replies.send(Reply::Text(text.to_owned()));
-        });
+        let mut on_text = |text: &str| drop(replies.send(Reply::Text(text.to_owned())));
+        let Job { task, target } = job;
+        let outcome = match task {
+            Task::Suggest(request) => self.suggest(request, target, interrupt, &mut on_text),
+            Task::Explain { command, context } => {
+                pipeline::explain(self.open(&target)?, &command, &context, interrupt, &mut on_text)
+                    .map(Reply::Explained)
+            }
+        };
         if let Err(Error::Other { .. }) = outcome {
             // The runtime failed. The next request finds a new one.
             self.close();
         }
-        let (suggestions, mut timing) = outcome?;
-        (timing.queue_ms, timing.load_ms) = (queue_ms, load_ms);
+        outcome.map(|reply| match reply {
+            Reply::Done { suggestions, timing } => {
+                Reply::Done { suggestions, timing: Timing { queue_ms, load_ms, ..timing } }
+            }
+            reply => reply,
+        })
+    }
+
+    fn suggest(
+        &mut self,
+        request: Request,
+        target: Target,
+        interrupt: &Interrupt,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Reply> {
+        let first = Request { alternatives: 1, ..request.clone() };
+        let goes_on =
+            |asked: &(Request, Target, Candidates)| request.alternatives > 1 && asked.0 == first && asked.1 == target;
+        let mut candidates = self.asked.take().filter(goes_on).map_or_else(Candidates::default, |asked| asked.2);
+        let timing = pipeline::suggest(self.open(&target)?, &request, &mut candidates, interrupt, on_text)?;
+        let suggestions = candidates.found.iter().take(request.alternatives).cloned().collect();
+        self.asked = Some((first, target, candidates));
         Ok(Reply::Done { suggestions, timing })
     }
 
@@ -212,7 +247,7 @@ impl Desk {
     fn prepare(&mut self, draft: Draft, interrupt: &Interrupt) {
         let Some((_, engine)) = &mut self.engine else { return };
         let context = Context::capture(draft.shell);
-        if let Err(error) = pipeline::prepare(engine.as_mut(), &draft.words, &context, interrupt) {
+        if let Err(error) = pipeline::prepare(engine.as_mut(), &draft.words, context, interrupt) {
             tracing::debug!(%error, "nothing was prepared");
         }
     }

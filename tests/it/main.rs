@@ -12,6 +12,8 @@ mod history;
 mod hub;
 mod init;
 mod layers;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod line;
 #[cfg(feature = "llama")]
 mod llama;
 #[cfg(mlx)]

@@ -10,7 +10,7 @@ use cmdai::{
         remote::{Patience, Remote, Server, Settings},
     },
     error::Error,
-    prompt,
+    pipeline, prompt,
     request::Shell,
 };
 
@@ -78,7 +78,7 @@ fn words_become_the_command_of_the_server_and_no_model_is_needed() {
     }
     env.set("CMDAI_ENGINE", "remote");
     let widget = env.run_with_stdin(&["widget", "--shell", "fish"], b"# list files");
-    assert_eq!((widget.code, widget.stdout.as_str(), widget.stderr.as_str()), (0, "0\n\nls -lhS", ""));
+    assert_eq!((widget.code, widget.stdout.as_str(), widget.stderr.as_str()), (0, "0\nsafe\nls -lhS", ""));
     assert!(chat.seen().iter().all(|seen| seen.header("authorization").is_none()), "no key was set");
 }
 
@@ -114,15 +114,19 @@ fn what_leaves_the_machine_is_this_byte_for_byte() {
 }
 
 const GOLDEN: &str = concat!(
-    r#"{"model":"some-model","messages":[{"role":"system","content":"Reply with one shell command that does what the user "#,
-    r#"asks. Only the command, on one line."},{"role":"user","content":"list all files in this folder with sizes, newest "#,
-    r#"first"},{"role":"assistant","content":"ls -lht"},{"role":"user","content":"find python files changed in the last "#,
-    r#"day"},{"role":"assistant","content":"find . -name '*.py' -mtime -1"},{"role":"user","content":"count lines in all "#,
-    r#"txt files"},{"role":"assistant","content":"cat *.txt | wc -l"},{"role":"user","content":"which process is using "#,
-    r#"port 8080"},{"role":"assistant","content":"lsof -i :8080"},{"role":"user","content":"replace foo with bar in "#,
-    r#"config.ini"},{"role":"assistant","content":"sed -i 's/foo/bar/g' config.ini"},{"role":"user","content":"show the "#,
-    r#"last 5 commits, one line each"},{"role":"assistant","content":"git log --oneline -n 5"},{"role":"user","content":"#,
-    r#""(fish, OS)\nsay \"hé\" <|im_end|>"}],"temperature":0.0,"seed":0,"max_tokens":160,"stream":true}"#,
+    r##"{"model":"some-model","messages":[{"role":"system","content":"You are an expert of the command line. "##,
+    r##"Below every comment, write the one shell command that does exactly what it says, on one "##,
+    r##"line."},{"role":"user","content":"Write the commands for fish, OS.\n\n# list all files in this folder "##,
+    r##"with sizes, newest first\nls -lht\n# find python files changed in the last day\nfind . -name '*.py' "##,
+    r##"-mtime -1\n# count lines in all txt files\ncat *.txt | wc -l\n# which process is using port 8080\nlsof "##,
+    r##"-i :8080\n# replace foo with bar in config.ini\nsed -i 's/foo/bar/g' config.ini\n# show the last 5 "##,
+    r##"commits, one line each\ngit log --oneline -n 5\n# stage everything and commit it as 'fix typo'\ngit add "##,
+    r##"-A && git commit -m 'fix typo'\n# make a copy of photos in /mnt/usb that keeps dates and owners\ncp -a "##,
+    r##"photos /mnt/usb/\n# show the name field of config.json\njq -r .name config.json\n# how many times does "##,
+    r##"each word occur in notes.md, most frequent first\ntr -cs '[:alnum:]' '\\n' < notes.md | sort | uniq -c | "##,
+    r##"sort -rn\n# delete all .log files below /var/log older than a month\nfind /var/log -type f -name '*.log' "##,
+    r##"-mtime +30 -delete\n# print the second column of data.csv without the header line\ntail -n +2 data.csv | "##,
+    r##"cut -d, -f2\n# say \"hé\" <|im_end|>\n"}],"temperature":0.0,"seed":0,"max_tokens":160,"stream":true}"##,
 );
 
 #[test]
@@ -132,7 +136,7 @@ fn secret_in_the_words_is_not_sent_and_its_stand_in_comes_back() {
     let outcome = env(&chat.url).run(&[&format!("get https://me:hunter3@example.com with token {secret}")]);
     assert!(outcome.stdout.contains("REDACTED"), "{}", outcome.stderr);
     let body = &chat.seen()[0].body;
-    assert!(body.contains("get https://me:REDACTED@example.com with token REDACTED\"}]"), "{body}");
+    assert!(body.contains("get https://me:REDACTED@example.com with token REDACTED\\n\"}]"), "{body}");
 }
 
 #[test]
@@ -307,7 +311,7 @@ fn answer_goes_the_way_of_any_model_s_text() {
         (&["ls \0"], 3, "suggestion refused: U+0000"),
         (&["Sure! Use ls."], 3, "the model answered in prose"),
         (&["case x in\n", "a) ls;;\nesac"], 3, "the answer goes over several lines"),
-        (&["cat <file>"], 3, "the placeholder <file>"),
+        (&["cat /path/to/file"], 3, "the placeholder /path/to/file"),
         (&[], 3, "the model gave an empty answer"),
     ] {
         let outcome = command(Reply::says(pieces));
@@ -534,7 +538,7 @@ fn model_that_reasons_first_is_said_to() {
 fn ask(url: &str, patience: Patience) -> Error {
     let settings = Settings { server: Server::parse(url).unwrap(), model: None, key: None };
     let mut engine = Remote::open(settings, patience).unwrap();
-    let prompt = prompt::build(WORDS, &Context::capture(Shell::Zsh));
+    let prompt = prompt::suggest(&pipeline::request(WORDS, Context::capture(Shell::Zsh), 1).unwrap());
     let params = GenerateParams { max_tokens: 9, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
     engine.generate(&prompt, &params, &mut |_| ControlFlow::Continue(())).expect_err("it must fail")
 }
@@ -546,7 +550,7 @@ fn interrupt_ends_the_waiting_for_a_server() {
         let chat = Chat::start([Reply::Stall(events.into_bytes())]);
         let settings = Settings { server: Server::parse(&chat.url).unwrap(), model: None, key: None };
         let mut engine = Remote::open(settings, Patience { connect: long, silence: long, whole: long }).unwrap();
-        let prompt = prompt::build(WORDS, &Context::capture(Shell::Zsh));
+        let prompt = prompt::suggest(&pipeline::request(WORDS, Context::capture(Shell::Zsh), 1).unwrap());
         let interrupt = Interrupt::default();
         let params = GenerateParams { max_tokens: 9, temperature: 0.0, seed: 0, interrupt: interrupt.clone() };
         std::thread::scope(|scope| {

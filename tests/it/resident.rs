@@ -20,11 +20,12 @@ use cmdai::{
         ModelSpec,
         store::{Settings, Store},
     },
-    request::{Request, Shell, Suggestion, Timing},
+    pipeline,
+    request::{Shell, Suggestion, Timing},
     server::{
-        client::Client,
+        client::{Client, Fault},
         place::Place,
-        protocol::{Ask, Hello, Job, Reply, Status, Target, frame},
+        protocol::{Ask, Hello, Job, Reply, Status, Target, Task, frame},
     },
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -38,10 +39,10 @@ pub(crate) const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A request that the small model answers in a few tokens, and its answer.
-pub(crate) const SHORT: (&str, &str) = ("remove the folder build", "rm -r build\n");
+pub(crate) const SHORT: (&str, &str) = ("remove the folder build", "rm -rf build\n");
 
 /// Folders for whose removal it writes one command each, in a few tokens.
-const FOLDERS: [&str; 10] = ["build", "old", "docs", "bin", "src", "music", "alpha", "report", "assets", "games"];
+const FOLDERS: [&str; 10] = ["build", "old", "bin", "src", "music", "alpha", "report", "games", "photos", "tests"];
 
 /// Requests whose answers differ.
 pub(crate) fn requests() -> impl Iterator<Item = String> {
@@ -196,9 +197,15 @@ impl Resident {
         };
         let spec = ModelSpec::parse(MODEL).expect("a name of the catalogue");
         let model = Store::new(settings).locate(&spec).expect("a store").expect("a model");
-        let request = Request { words: words.into(), context: Context::capture(Shell::Bash), alternatives: 1 };
-        Job { request, target: Target { model, engine: "llama.cpp".into(), threads: Some(1) } }
+        let request = pipeline::request(words, Context::capture(Shell::Bash), 1).expect("words");
+        Job { task: Task::Suggest(request), target: Target { model, engine: "llama.cpp".into(), threads: Some(1) } }
     }
+}
+
+/// Has `client` ask for `job`.
+pub(crate) fn suggest(client: &Client, job: Job) -> Result<(Vec<Suggestion>, Timing), Fault> {
+    let Task::Suggest(request) = job.task else { panic!("{job:?}") };
+    client.suggest(request, job.target, &mut |_| {})
 }
 
 /// What `child` comes to. One that hangs is killed after [`PATIENCE`], and fails the test.
@@ -331,7 +338,7 @@ impl Peer {
 
     /// Asks for `job` and gets commands.
     pub(crate) fn suggest(&mut self, job: Job) -> (Vec<Suggestion>, Timing) {
-        match self.ask(&Ask::Suggest(Box::new(job))).answer().1 {
+        match self.ask(&Ask::Do(Box::new(job))).answer().1 {
             Reply::Done { suggestions, timing } => (suggestions, timing),
             other => panic!("{other:?}"),
         }

@@ -9,8 +9,8 @@ use cmdai::{
     },
     error::Error,
     model::{gguf::GgufFile, tokenizer::Tokenizer},
-    pipeline,
-    request::{Request, Shell},
+    pipeline::{self, Candidates},
+    request::Shell,
 };
 
 use crate::{
@@ -101,9 +101,10 @@ const REQUESTS: [&str; 10] = [
 ];
 
 fn command(engine: &mut dyn Engine, words: &str) -> (String, usize) {
-    let request = Request { words: words.into(), context: Context::capture(Shell::Bash), alternatives: 1 };
-    let (made, timing) = pipeline::suggest(engine, &request, &Interrupt::default(), &mut |_| {}).unwrap();
-    (made[0].command.clone(), timing.cached_tokens)
+    let request = pipeline::request(words, Context::capture(Shell::Bash), 1).unwrap();
+    let mut made = Candidates::default();
+    let timing = pipeline::suggest(engine, &request, &mut made, &Interrupt::default(), &mut |_| {}).unwrap();
+    (made.found[0].command.clone(), timing.cached_tokens)
 }
 
 #[test]

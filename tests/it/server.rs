@@ -16,7 +16,7 @@ use cmdai::{
     error::Error,
     server::{
         client::Fault,
-        protocol::{Ask, Hello, Reply, frame},
+        protocol::{Ask, Hello, PROTOCOL_VERSION, Reply, frame},
     },
 };
 use rustix::{
@@ -25,7 +25,7 @@ use rustix::{
 };
 
 use crate::{
-    resident::{LONG, PATIENCE, Peer, Resident, SHORT, finish, is_clean_failure, proc, rounds, until},
+    resident::{LONG, PATIENCE, Peer, Resident, SHORT, finish, is_clean_failure, proc, rounds, suggest, until},
     support::{CMDAI, Outcome},
 };
 
@@ -177,10 +177,10 @@ fn server_that_cannot_start_is_tried_three_times_and_the_answer_computed_without
 fn program_that_is_no_server_is_not_started_for_ever() {
     let home = Resident::new();
     let client = cmdai::server::client::Client { program: "/bin/true".into(), ..home.client() };
-    let fault = client.suggest(home.job(SHORT.0), &mut |_| {}).expect_err("no server");
+    let fault = suggest(&client, home.job(SHORT.0)).expect_err("no server");
     assert!(matches!(&fault, Fault::Unreachable(why) if why.to_string().ends_with("3 times")), "{fault:?}");
     let client = cmdai::server::client::Client { program: "/nonexistent".into(), ..client };
-    let fault = client.suggest(home.job(SHORT.0), &mut |_| {}).expect_err("no program");
+    let fault = suggest(&client, home.job(SHORT.0)).expect_err("no program");
     assert!(matches!(&fault, Fault::Unreachable(why) if why.to_string().contains("/nonexistent")), "{fault:?}");
 }
 
@@ -203,10 +203,12 @@ fn server_of_another_version_is_waited_for_and_followed() {
 
 #[test]
 fn client_of_another_version_makes_the_server_leave_but_not_from_a_request() {
-    for hello in [Hello { cmdai: "9.9.9".into(), ..Hello::ours() }, Hello { protocol: 2, ..Hello::ours() }] {
+    for hello in
+        [Hello { cmdai: "9.9.9".into(), ..Hello::ours() }, Hello { protocol: PROTOCOL_VERSION + 1, ..Hello::ours() }]
+    {
         let home = Resident::warm();
         let mut busy = Peer::greeted(&home.socket());
-        busy.ask(&Ask::Suggest(Box::new(home.job(LONG)))).until_text();
+        busy.ask(&Ask::Do(Box::new(home.job(LONG)))).until_text();
         let mut other = Peer::connect(&home.socket());
         let answer = other.send(frame(&hello)).frame().expect("a hello");
         assert!(answer.contains("leaving"), "{answer}");

@@ -21,7 +21,9 @@ use cmdai::{
 use rustix::process::Signal;
 
 use crate::{
-    resident::{FILE, LONG, Peer, Resident, SHORT, finish, is_clean_failure, kill, moments, requests, rounds, until},
+    resident::{
+        FILE, LONG, Peer, Resident, SHORT, finish, is_clean_failure, kill, moments, requests, rounds, suggest, until,
+    },
     support::{CMDAI, Outcome, model},
 };
 
@@ -190,7 +192,7 @@ fn model_cut_short_under_the_server_ends_no_client_but_with_a_clean_error() {
     let client = home.client();
     File::options().write(true).open(store.join(FILE)).and_then(|file| file.set_len(1 << 20)).expect("it is cut");
     // As it was when this client looked at it: the server reads what is no more, and dies; the next one refuses the file.
-    let error = Error::from(client.suggest(job, &mut |_| {}).expect_err("no model"));
+    let error = Error::from(suggest(&client, job).expect_err("no model"));
     assert!(error.to_string().starts_with("could not open model: "), "{error}");
     let outcome = home.ask(&[SHORT.0]);
     assert!(is_clean_failure(&outcome), "{}", outcome.stderr);
@@ -216,7 +218,7 @@ fn twenty_clients_get_the_answers_to_their_own_requests() {
             scope.spawn(move || {
                 for round in 0..each {
                     let words = &words[(number * 7 + round) % words.len()];
-                    let (suggestions, _) = client.suggest(home.job(words), &mut |_| {}).expect("an answer");
+                    let (suggestions, _) = suggest(&client, home.job(words)).expect("an answer");
                     assert_eq!(&suggestions[0].command, &expected[words], "{words}");
                 }
             });

@@ -16,9 +16,9 @@ use crate::resident::{LONG, Peer, Resident, SHORT, requests};
 
 #[test]
 fn first_frames_are_these_bytes() {
-    assert_eq!(PROTOCOL_VERSION, 1, "a new protocol has new frames: look at this test again");
+    assert_eq!(PROTOCOL_VERSION, 2, "a new protocol has new frames: look at this test again");
     let version = env!("CARGO_PKG_VERSION");
-    let hello = format!(r#"{{"cmdai":"{version}","protocol":1}}"#);
+    let hello = format!(r#"{{"cmdai":"{version}","protocol":2}}"#);
     let home = Resident::new();
     home.start();
     let mut peer = Peer::connect(&home.socket());
@@ -31,7 +31,7 @@ fn frames_cut_into_single_bytes_are_whole_frames() {
     let home = Resident::new();
     home.start();
     let mut peer = Peer::connect(&home.socket());
-    let ask = Ask::Suggest(Box::new(home.job(SHORT.0)));
+    let ask = Ask::Do(Box::new(home.job(SHORT.0)));
     for byte in format!("{}{}", frame(&Hello::ours()), frame(&ask)).bytes() {
         peer.send([byte]);
     }
@@ -43,7 +43,7 @@ fn frames_cut_into_single_bytes_are_whole_frames() {
 fn cancel_ends_the_request_and_the_connection_goes_on() {
     let home = Resident::warm();
     let mut peer = Peer::greeted(&home.socket());
-    peer.ask(&Ask::Suggest(Box::new(home.job(LONG)))).until_text();
+    peer.ask(&Ask::Do(Box::new(home.job(LONG)))).until_text();
     assert!(matches!(peer.ask(&Ask::Cancel).answer().1, Reply::Failed(Error::Cancelled)));
     let (suggestions, timing) = peer.suggest(home.job(SHORT.0));
     assert_eq!(format!("{}\n", suggestions[0].command), SHORT.1);
@@ -57,7 +57,7 @@ fn request_cancelled_before_its_turn_is_cancelled_too() {
     let home = Resident::warm();
     let [mut first, mut second] = [LONG, SHORT.0].map(|words| {
         let mut peer = Peer::greeted(&home.socket());
-        peer.ask(&Ask::Suggest(Box::new(home.job(words))));
+        peer.ask(&Ask::Do(Box::new(home.job(words))));
         peer
     });
     first.until_text();
@@ -75,7 +75,7 @@ fn each_text_is_a_beginning_of_the_command() {
     home.start();
     let mut peer = Peer::greeted(&home.socket());
     for words in requests() {
-        peer.ask(&Ask::Suggest(Box::new(home.job(&words))));
+        peer.ask(&Ask::Do(Box::new(home.job(&words))));
         let (texts, last) = peer.answer();
         let Reply::Done { suggestions, .. } = last else { panic!("{last:?}") };
         assert!(texts.len() > 1 && texts.is_sorted_by(|a, b| b.starts_with(a.as_str()) && a != b), "{texts:?}");
@@ -175,7 +175,7 @@ fn honest_client_is_answered_beside_200_that_say_nothing() {
 fn client_in_the_queue_of_a_leaving_server_is_sent_to_the_next_at_once() {
     let home = Resident::warm();
     let mut busy = Peer::greeted(&home.socket());
-    busy.ask(&Ask::Suggest(Box::new(home.job(LONG)))).until_text();
+    busy.ask(&Ask::Do(Box::new(home.job(LONG)))).until_text();
     // All places but this one are taken.
     let others: Vec<Peer> = (0..127).map(|_| Peer::greeted(&home.socket())).collect();
     let mut queued = Peer::connect(&home.socket());

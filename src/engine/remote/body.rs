@@ -41,9 +41,15 @@ pub(super) fn of(prompt: &Prompt, params: &GenerateParams, model: Option<&str>) 
 fn messages(prompt: &Prompt) -> Result<Vec<Message>> {
     let pieces = joined(prompt);
     let mut turns: Vec<&[Piece]> = pieces.chunks(4).collect();
-    // The opening of the answer: a server opens it itself.
-    let Some([Piece::Special("<|im_start|>"), Piece::Text(_)]) = turns.pop() else { return Err(no_chat()) };
-    turns.into_iter().map(message).collect()
+    let Some([Piece::Special("<|im_start|>"), Piece::Text(opening)]) = turns.pop() else { return Err(no_chat()) };
+    let opening = opening.strip_prefix("assistant\n").ok_or_else(no_chat)?;
+    let mut messages = turns.into_iter().map(message).collect::<Result<Vec<Message>>>()?;
+    // A server opens the answer itself, so what the answer is to go on from ends the question.
+    match messages.last_mut() {
+        Some(question) if !opening.is_empty() => question.content.push_str(&format!("\n\n{}", redacted(opening))),
+        _ => {}
+    }
+    Ok(messages)
 }
 
 /// The pieces of both parts; texts that follow each other, at the cut, are one.
@@ -103,11 +109,15 @@ mod tests {
     }
 
     #[test]
-    fn turn_that_is_cut_is_one_message() {
-        let mut prompt = prompt("list files");
-        prompt.prefix.extend([prompt.tail.remove(0), Piece::Text("user\n(bash, Linux)\n".into())]);
-        prompt.tail[0] = Piece::Text("list files".into());
-        assert_eq!(messages(&prompt).unwrap()[1].content, "(bash, Linux)\nlist files");
+    fn opening_of_the_answer_ends_the_question() {
+        let mut prompt = prompt("Write commands.");
+        prompt.prefix.append(&mut prompt.tail);
+        let Some(Piece::Text(opening)) = prompt.prefix.last_mut() else { unreachable!() };
+        opening.push_str("# list all\nls -a\n#");
+        prompt.tail = vec![Piece::Text(" log in with token ghp_0123456789abcdefghijABCDEFGHIJ456789\n".into())];
+        let messages = messages(&prompt).unwrap();
+        assert_eq!(messages.len(), 2);
+        assert_eq!(messages[1].content, "Write commands.\n\n# list all\nls -a\n# log in with token REDACTED\n");
     }
 
     #[test]

@@ -58,8 +58,8 @@ mod with_llama {
         engine::{Engine, Interrupt, Token, generate::LocalEngine, llama::LlamaModel, mlx::MlxModel, threads::Threads},
         error::Result,
         model::{gguf::GgufFile, tokenizer::Tokenizer},
-        pipeline,
-        request::{Request, Shell},
+        pipeline::{self, Candidates},
+        request::Shell,
     };
 
     use super::*;
@@ -155,9 +155,10 @@ mod with_llama {
     }
 
     fn command(engine: &mut dyn Engine, words: &str) -> String {
-        let request = Request { words: words.into(), context: Context::capture(Shell::Bash), alternatives: 1 };
-        let made = pipeline::suggest(engine, &request, &Interrupt::default(), &mut |_| {});
-        made.map_or_else(|error| error.to_string(), |(made, _)| made[0].command.clone())
+        let request = pipeline::request(words, Context::capture(Shell::Bash), 1).unwrap();
+        let mut made = Candidates::default();
+        let outcome = pipeline::suggest(engine, &request, &mut made, &Interrupt::default(), &mut |_| {});
+        outcome.map_or_else(|error| error.to_string(), |_| made.found[0].command.clone())
     }
 
     /// A step's logits move by up to about one between the engines: llama.cpp rounds activations to eight bits. Where
