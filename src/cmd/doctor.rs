@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use super::visible;
 use crate::{
     cli::EngineArgs,
-    config::Config,
+    config::{self, Config},
     engine::{self, remote},
     error::{Error, Result},
     model::{ModelSpec, store::Store},
@@ -33,6 +34,9 @@ pub fn run(args: &EngineArgs) -> Result<()> {
         Err(error) => report.check("config", Err(error)),
     }
     report.line("shells", &shells());
+    if let Some(keys) = keys(config::variable("CMDAI_KEYS_TAKEN").as_deref()) {
+        report.line("keys", &keys);
+    }
     super::print(&report.text)?;
     match report.problems {
         0 => Ok(()),
@@ -187,9 +191,23 @@ fn shells() -> String {
     if found.is_empty() { "none of zsh, bash, fish on PATH".into() } else { found.join(", ") }
 }
 
+/// Keys that the shell integration has left to what had them before, as it tells in `CMDAI_KEYS_TAKEN`.
+fn keys(taken: Option<&str>) -> Option<String> {
+    taken.map(|taken| {
+        format!("left as they were bound: {}; to have cmdai there, set CMDAI_KEY or CMDAI_EXPLAIN_KEY", visible(taken))
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::mlx;
+    use super::{keys, mlx};
+
+    #[test]
+    fn keys_that_others_have_are_named() {
+        assert_eq!(keys(None), None);
+        let said = keys(Some("ctrl-g: fzf-cd-widget\u{1b}")).unwrap();
+        assert!(said.starts_with("left as they were bound: ctrl-g: fzf-cd-widget\\u{1b}; "), "{said}");
+    }
 
     #[test]
     fn mlx_is_said_to_be_there_or_why_it_is_not() {

@@ -23,6 +23,8 @@ mod pty;
 mod pty_all;
 mod pty_bash;
 mod pty_fish;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod pty_random;
 mod pty_real;
 mod pty_stream;
 #[cfg(target_os = "linux")]
@@ -36,6 +38,7 @@ mod resident;
 #[cfg(feature = "llama")]
 mod restored;
 mod safety;
+mod scripted;
 #[cfg(feature = "llama")]
 mod sequence;
 #[cfg(all(feature = "llama", target_os = "linux"))]

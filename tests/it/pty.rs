@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) args: Vec<&'static str>,
     /// How often the integration is loaded; 0 means once.
     pub(crate) loads: usize,
+    /// The real program is the core, and its server is where `XDG_RUNTIME_DIR` is `run` in the home.
+    pub(crate) program: bool,
 }
 
 pub(crate) struct Term {
@@ -62,7 +64,13 @@ impl Term {
     pub(crate) fn with(shell: Shell, setup: Setup) -> Self {
         let home = tempfile::tempdir().unwrap();
         write_core(home.path());
-        let script = init_script(shell, &home.path().join("core"), Some(&home.path().join("socket"))).unwrap();
+        let script = if setup.program {
+            let socket = crate::scripted::socket(&home.path().join("run"));
+            init_script(shell, Path::new(env!("CARGO_BIN_EXE_cmdai")), Some(&socket))
+        } else {
+            init_script(shell, &home.path().join("core"), Some(&home.path().join("socket")))
+        }
+        .unwrap();
         fs::write(home.path().join("init"), script).unwrap();
         let command = command(shell, home.path(), &setup);
         let size = PtySize { rows: 24, cols: 100, pixel_width: 0, pixel_height: 0 };
@@ -321,6 +329,9 @@ fn command(shell: Shell, home: &Path, setup: &Setup) -> CommandBuilder {
     }
     for (name, folder) in [("HOME", ""), ("ZDOTDIR", ""), ("XDG_CONFIG_HOME", ".config"), ("XDG_DATA_HOME", ".data")] {
         command.env(name, home.join(folder));
+    }
+    if setup.program {
+        command.env("XDG_RUNTIME_DIR", home.join("run"));
     }
     for (name, value) in &setup.env {
         command.env(name, value);

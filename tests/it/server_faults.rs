@@ -218,7 +218,7 @@ fn twenty_clients_get_the_answers_to_their_own_requests() {
             scope.spawn(move || {
                 for round in 0..each {
                     let words = &words[(number * 7 + round) % words.len()];
-                    let (suggestions, _) = suggest(&client, home.job(words)).expect("an answer");
+                    let (suggestions, _) = suggest(client, home.job(words)).expect("an answer");
                     assert_eq!(&suggestions[0].command, &expected[words], "{words}");
                 }
             });

@@ -1,0 +1,161 @@
+//! Random interleavings of typing, the key, cancelling and answers: the real program between a real shell and a server
+//! that answers when the trial says so. `CMDAI_TEST_TRIALS` sets how many a shell has, `CMDAI_TEST_SEED` which.
+
+use std::{env, thread, time::Duration};
+
+use cmdai::request::Shell;
+
+use crate::{
+    pty::{CLEAR, CTRL_C, CTRL_G, ENTER, ESC, Setup, Term, UNDO},
+    scripted::Scripted,
+    support::{model, models_dir},
+};
+
+const CLEAR_SCREEN: &str = "\x0c";
+
+/// xorshift64*, Vigna 2016: the same trials for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+
+    fn pause(&mut self, most_ms: usize) {
+        thread::sleep(Duration::from_millis(self.below(most_ms) as u64));
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// A shell with the real program, and the server that answers it.
+fn session(shell: Shell) -> (Term, Scripted) {
+    model("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let env = [
+        ("CMDAI_MODELS_DIR", models_dir().to_str().expect("UTF-8").to_owned()),
+        ("CMDAI_MODEL", "smollm2-135m".to_owned()),
+        ("CMDAI_ENGINE", "llama".to_owned()),
+        ("CMDAI_WARM_UP", "0".to_owned()),
+    ];
+    let term = Term::with(shell, Setup { env: env.to_vec(), program: true, ..Setup::default() });
+    let scripted = Scripted::start(&term.path("run"));
+    (term, scripted)
+}
+
+fn trials(shell: Shell) {
+    let count = number("CMDAI_TEST_TRIALS", 40);
+    let seed = number("CMDAI_TEST_SEED", 20_261_125);
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let (mut term, mut scripted) = session(shell);
+    for n in 0..count {
+        // A history of thousands of lines is not what is tried here.
+        if n % 100 == 99 {
+            (term, scripted) = session(shell);
+        }
+        trial(&term, &scripted, &mut random, n);
+    }
+}
+
+/// One line from its words to what became of them.
+fn trial(term: &Term, scripted: &Scripted, random: &mut Random, n: u64) {
+    let words = format!("{} {n}", random.pick(&["list files", "é wide 日本 words", "a 'quoted \"thing", "x"]));
+    let answer = format!("touch ran-{n}");
+    let before = scripted.asked().len();
+    scripted.answers(&answer).hold();
+    term.send(CLEAR).holds("");
+    term.send(CLEAR_SCREEN);
+    let comment = random.below(2) == 0;
+    let line = if comment { format!("# {words}") } else { words.clone() };
+    type_in_pieces(term, random, &line);
+    random.pause(30);
+    term.send(if comment { ENTER } else { CTRL_G });
+    term.until_true("the request", || scripted.asked().len() > before);
+    assert_eq!(scripted.asked().last(), Some(&words), "trial {n}");
+    let cancelled = while_waiting(term, random);
+    let answered = scripted.answered();
+    let mut text = if cancelled { line.clone() } else { answer.clone() };
+    if cancelled {
+        // The line is given back before anything is typed on; then a late answer comes.
+        term.holds(&line);
+        let more = random.pick(&["", " and more", "x"]);
+        term.send(more);
+        text.push_str(more);
+    }
+    random.pause(if cancelled { 60 } else { 300 });
+    scripted.release();
+    term.until_true("the answer to be given", || scripted.answered() > answered);
+    term.holds(&text);
+    if cancelled {
+        random.pause(60);
+        assert_eq!(term.buffer().0, text, "trial {n}: a late answer");
+    }
+    assert!(!term.path(&format!("ran-{n}")).exists(), "trial {n}: {answer} was run");
+    nothing_else_on_the_screen(term, &text, n);
+    if !cancelled {
+        term.send(UNDO);
+        term.holds(&line);
+    }
+}
+
+fn type_in_pieces(term: &Term, random: &mut Random, line: &str) {
+    let mut rest = line;
+    while !rest.is_empty() {
+        let count = rest.chars().map(char::len_utf8).take(1 + random.below(9)).sum();
+        term.send(&rest[..count]);
+        rest = &rest[count..];
+        random.pause(8);
+    }
+    term.holds(line);
+}
+
+/// Keys that a person hits while the answer is not there; true where they cancel.
+fn while_waiting(term: &Term, random: &mut Random) -> bool {
+    for _ in 0..random.below(4) {
+        random.pause(80);
+        term.send(random.pick(&["abc", ENTER, "rm -rf x\r", "\x1b[A", "\x1b[C", " "]));
+    }
+    random.pause(200);
+    let cancels = random.below(3) == 0;
+    if cancels {
+        term.send(random.pick(&[CTRL_C, ESC]));
+    }
+    cancels
+}
+
+/// The prompt with `text`, and what cmdai says in a line that begins with its name or a risk.
+fn nothing_else_on_the_screen(term: &Term, text: &str, n: u64) {
+    let clean = |screen: &str| {
+        let mut lines = screen.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        let ours = |line: &str| line.starts_with("cmdai: ") || line.starts_with("safe") || line.starts_with("caution");
+        let sign = screen.contains("thinking");
+        let wanted = format!("% {text}");
+        !sign
+            && lines.clone().any(|line| line == wanted.trim_end())
+            && lines.all(|line| line == wanted.trim_end() || ours(line))
+    };
+    term.until(&format!("a clean screen in trial {n}"), clean);
+}
+
+#[test]
+fn no_interleaving_loses_words_or_runs_what_nobody_saw_in_zsh() {
+    trials(Shell::Zsh);
+}
+
+#[test]
+fn no_interleaving_loses_words_or_runs_what_nobody_saw_in_bash() {
+    trials(Shell::Bash);
+}
+
+#[test]
+fn no_interleaving_loses_words_or_runs_what_nobody_saw_in_fish() {
+    trials(Shell::Fish);
+}
