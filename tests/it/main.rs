@@ -3,6 +3,8 @@
 mod allocation;
 mod chat;
 mod cli;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod conformance;
 #[cfg(feature = "llama")]
 mod engine;
 mod gguf;

@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) loads: usize,
     /// The real program is the core, and its server is where `XDG_RUNTIME_DIR` is `run` in the home.
     pub(crate) program: bool,
+    /// Inside tmux.
+    pub(crate) tmux: bool,
 }
 
 pub(crate) struct Term {
@@ -322,6 +324,9 @@ fn command(shell: Shell, home: &Path, setup: &Setup) -> CommandBuilder {
     }
     command.args(&setup.args);
     command.arg("-i");
+    if setup.tmux {
+        command = in_tmux(&command, home);
+    }
     command.cwd(home);
     command.env_clear();
     for (name, value) in [("TERM", "xterm-256color"), ("LC_ALL", "C.UTF-8"), ("PATH", "/usr/local/bin:/usr/bin:/bin")] {
@@ -336,6 +341,25 @@ fn command(shell: Shell, home: &Path, setup: &Setup) -> CommandBuilder {
     for (name, value) in &setup.env {
         command.env(name, value);
     }
+    command
+}
+
+/// The shell in a tmux of its own that shows nothing else; it ends with the shell.
+fn in_tmux(shell: &CommandBuilder, home: &Path) -> CommandBuilder {
+    fs::write(
+        home.join("tmux.conf"),
+        "set -g status off\nset -s escape-time 0\nset -g default-terminal screen-256color\n",
+    )
+    .unwrap();
+    let mut command = CommandBuilder::new("tmux");
+    command.args([
+        "-f",
+        home.join("tmux.conf").to_str().unwrap(),
+        "-S",
+        home.join("tmux").to_str().unwrap(),
+        "new-session",
+    ]);
+    command.args(shell.get_argv());
     command
 }
 

@@ -37,16 +37,20 @@ fn number(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// A shell with the real program, and the server that answers it.
-fn session(shell: Shell) -> (Term, Scripted) {
+/// What a client needs to come as far as its server: a model that is there.
+pub(crate) fn client_environment() -> Vec<(&'static str, String)> {
     model("SmolLM2-135M-Instruct.Q4_1.gguf");
-    let env = [
+    vec![
         ("CMDAI_MODELS_DIR", models_dir().to_str().expect("UTF-8").to_owned()),
         ("CMDAI_MODEL", "smollm2-135m".to_owned()),
         ("CMDAI_ENGINE", "llama".to_owned()),
         ("CMDAI_WARM_UP", "0".to_owned()),
-    ];
-    let term = Term::with(shell, Setup { env: env.to_vec(), program: true, ..Setup::default() });
+    ]
+}
+
+/// A shell with the real program, and the server that answers it.
+fn session(shell: Shell) -> (Term, Scripted) {
+    let term = Term::with(shell, Setup { env: client_environment(), program: true, ..Setup::default() });
     let scripted = Scripted::start(&term.path("run"));
     (term, scripted)
 }
@@ -70,7 +74,7 @@ fn trial(term: &Term, scripted: &Scripted, random: &mut Random, n: u64) {
     let words = format!("{} {n}", random.pick(&["list files", "é wide 日本 words", "a 'quoted \"thing", "x"]));
     let answer = format!("touch ran-{n}");
     let before = scripted.asked().len();
-    scripted.answers(&answer).hold();
+    scripted.answers(&[&answer]).hold();
     term.send(CLEAR).holds("");
     term.send(CLEAR_SCREEN);
     let comment = random.below(2) == 0;

@@ -14,7 +14,8 @@ use std::{
 };
 
 use cmdai::{
-    request::{Shell, Suggestion, Timing},
+    error::Error,
+    request::{Meaning, Request, Suggestion, Timing},
     safety,
     server::protocol::{Ask, Hello, Job, Reply, Task, frame},
 };
@@ -25,7 +26,8 @@ pub(crate) struct Scripted(Arc<(Mutex<Script>, Condvar)>);
 #[derive(Default)]
 struct Script {
     held: bool,
-    answer: String,
+    answers: Vec<String>,
+    refusal: Option<String>,
     asked: Vec<String>,
     answered: usize,
 }
@@ -51,9 +53,17 @@ impl Scripted {
         Self(script)
     }
 
-    /// Answers everything with `command` from now on.
-    pub(crate) fn answers(&self, command: &str) -> &Self {
-        command.clone_into(&mut self.script().answer);
+    /// Answers everything with these candidates from now on.
+    pub(crate) fn answers(&self, candidates: &[&str]) -> &Self {
+        let mut script = self.script();
+        (script.answers, script.refusal) = (candidates.iter().map(|text| (*text).to_owned()).collect(), None);
+        drop(script);
+        self
+    }
+
+    /// Refuses everything for this reason from now on.
+    pub(crate) fn refuses(&self, reason: &str) -> &Self {
+        self.script().refusal = Some(reason.to_owned());
         self
     }
 
@@ -69,7 +79,7 @@ impl Scripted {
         self
     }
 
-    /// The words of all requests so far.
+    /// All requests so far: the words, behind `COMMAND <- ` where they change one, or `explain COMMAND`.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.script().asked.clone()
     }
@@ -95,15 +105,36 @@ fn serve(stream: UnixStream, script: &(Mutex<Script>, Condvar)) -> Option<()> {
     to.write_all(frame(&Hello::ours()).as_bytes()).ok()?;
     loop {
         let Ask::Do(job) = serde_json::from_str(&read(&mut from)?).ok()? else { continue };
-        let Job { task: Task::Suggest(request), .. } = *job else { return None };
+        let Job { task, .. } = *job;
         let mut state = script.0.lock().ok()?;
-        state.asked.push(request.words);
+        state.asked.push(match &task {
+            Task::Suggest(Request { words, current: None, .. }) => words.clone(),
+            Task::Suggest(Request { words, current: Some(command), .. }) => format!("{command} <- {words}"),
+            Task::Explain { command, .. } => format!("explain {command}"),
+        });
         let mut state = script.1.wait_timeout_while(state, Duration::from_secs(60), |state| state.held).ok()?.0;
-        let assessment = safety::assess(&state.answer, Shell::Zsh);
-        let suggestions = vec![Suggestion { command: state.answer.clone(), slot: None, assessment }];
+        let reply = state.reply(&task);
         state.answered += 1;
         drop(state);
-        to.write_all(frame(&Reply::Done { suggestions, timing: Timing::default() }).as_bytes()).ok()?;
+        to.write_all(frame(&reply).as_bytes()).ok()?;
+    }
+}
+
+impl Script {
+    fn reply(&self, task: &Task) -> Reply {
+        if let Some(reason) = &self.refusal {
+            return Reply::Failed(Error::NoCommand(reason.clone()));
+        }
+        let Task::Suggest(request) = task else {
+            return Reply::Explained(vec![Meaning { part: "part".into(), meaning: "what it does".into() }]);
+        };
+        let suggestion = |command: &String| Suggestion {
+            command: command.clone(),
+            slot: command.find('<').filter(|_| command.contains("'<")),
+            assessment: safety::assess(command, request.context.shell),
+        };
+        let suggestions = self.answers.iter().take(request.alternatives).map(suggestion).collect();
+        Reply::Done { suggestions, timing: Timing::default() }
     }
 }
 
