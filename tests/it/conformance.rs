@@ -195,7 +195,8 @@ fn run(case: &[Step], shell: Shell, mode: Mode, tmux: bool) {
         match *step {
             Send(keys) => drop(term.send(keys)),
             Undo => drop(term.send(if mode == Mode::Vi { "\x1bu" } else { "\x1f" })),
-            Up => drop(term.send(if mode == Mode::Vi { "\x1bk" } else { "\x1b[A" })),
+            // In fish, Esc would end the search that the first Up began.
+            Up => drop(term.send(if mode == Mode::Vi && shell != Shell::Fish { "\x1bk" } else { "\x1b[A" })),
             Explain => drop(term.send(if mode == Mode::Vi { "\x14" } else { "\x1bg" })),
             Answers(candidates) => drop(scripted.answers(candidates)),
             Refuses(reason) => drop(scripted.refuses(reason)),

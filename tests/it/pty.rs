@@ -138,24 +138,25 @@ impl Term {
     /// The edit buffer and the cursor, asked of the shell through a chord bound in the rc file.
     pub(crate) fn buffer(&self) -> (String, usize) {
         let start = Instant::now();
-        let [text, cursor, done] = ["buffer", "cursor", "dumped"].map(|name| self.path(name));
+        let done = self.path("dumped");
         let _ = fs::remove_file(&done);
         // A key can fall into the moment in which the widget still drops keys, so the chord is sent again.
         for tries in 0.. {
             if tries % 50 == 0 {
                 self.send("\x18d");
             }
-            if done.exists() {
-                break;
+            // Not while a chord that was sent twice is being answered again.
+            if let Some(cursor) = self.read("cursor").trim().parse().ok().filter(|_| done.exists()) {
+                let mut text = self.read("buffer");
+                if self.shell == Shell::Fish {
+                    text.pop();
+                }
+                return (text, cursor);
             }
             assert!(start.elapsed() < PATIENCE, "the shell does not answer; screen:\n{}", self.screen());
             thread::sleep(Duration::from_millis(10));
         }
-        let mut text = fs::read_to_string(text).unwrap();
-        if self.shell == Shell::Fish {
-            text.pop();
-        }
-        (text, fs::read_to_string(cursor).unwrap().trim().parse().unwrap())
+        unreachable!("the loop ends by itself")
     }
 
     /// Waits until the buffer is `text`, and says where the cursor is.
