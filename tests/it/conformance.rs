@@ -179,7 +179,8 @@ enum Mode {
 fn term(shell: Shell, mode: Mode, tmux: bool) -> (Term, Scripted) {
     let (vi, explain) = match shell {
         Shell::Zsh => ("bindkey -v; KEYTIMEOUT=1", "CMDAI_EXPLAIN_KEY=ctrl-t"),
-        Shell::Bash => ("set -o vi", "CMDAI_EXPLAIN_KEY=ctrl-t"),
+        // readline's own `u` behind Esc rings the bell: it does not even undo typing.
+        Shell::Bash => ("set -o vi; bind -m vi-insert '\"\\C-_\": undo'", "CMDAI_EXPLAIN_KEY=ctrl-t"),
         Shell::Fish => ("fish_vi_key_bindings", "set -g CMDAI_EXPLAIN_KEY ctrl-t"),
     };
     let before = if mode == Mode::Vi { format!("{vi}\n{explain}\n") } else { String::new() };
@@ -194,7 +195,7 @@ fn run(case: &[Step], shell: Shell, mode: Mode, tmux: bool) {
     for step in case {
         match *step {
             Send(keys) => drop(term.send(keys)),
-            Undo => drop(term.send(if mode == Mode::Vi { "\x1bu" } else { "\x1f" })),
+            Undo => drop(term.send(if mode == Mode::Vi && shell != Shell::Bash { "\x1bu" } else { "\x1f" })),
             // In fish, Esc would end the search that the first Up began.
             Up => drop(term.send(if mode == Mode::Vi && shell != Shell::Fish { "\x1bk" } else { "\x1b[A" })),
             Explain => drop(term.send(if mode == Mode::Vi { "\x14" } else { "\x1bg" })),
