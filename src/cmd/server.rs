@@ -130,13 +130,9 @@ fn be_the_server(started: bool) -> Result<()> {
     for warning in config.warnings() {
         note(&format!("cmdai: {warning}"));
     }
-    let settings = Settings {
-        idle: config.server_idle()?.value,
-        warm_up: config.warm_up()?.value,
-        cache: config.cache(),
-        target: target(&config),
-    };
-    server::serve(held(&place()?, started)?, settings)
+    let settings =
+        Settings { idle: config.server_idle()?.value, warm_up: config.warm_up()?.value, cache: config.cache() };
+    server::serve(held(&place()?, started)?, settings, move || target(&config))
 }
 
 /// The socket to serve: the one that a client or a service manager passed, else a new one.

@@ -63,7 +63,7 @@ async fn talk(server: &Rc<Server>, from: &mut From, to: &mut (impl AsyncWrite + 
     let mut draft = None;
     while let Some(ask) = next(server, from, &mut draft).await? {
         match ask {
-            Ask::Do(job) => answer(server, *job, from, to).await?,
+            Ask::Do(job) => answer(server, job, from, to).await?,
             Ask::Warm { words, shell } => draft = server.settings.warm_up.then_some(Draft { words, shell }),
             Ask::Status => send(to, &Reply::Status(server.status())).await?,
             // Nothing is being answered.
@@ -103,7 +103,7 @@ async fn next(server: &Server, from: &mut From, draft: &mut Option<Draft>) -> io
 }
 
 /// Has the worker do `job`, and counts how that ended.
-async fn answer(server: &Server, job: Job, from: &mut From, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+async fn answer(server: &Server, job: Box<Job>, from: &mut From, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     let start = Instant::now();
     let interrupt = Interrupt::default();
     let outcome = hand_on(server.worker.put_job(job, interrupt.clone()), &interrupt, from, to).await;

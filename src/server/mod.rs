@@ -54,8 +54,6 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// Whether to compute what a person is still typing.
     pub warm_up: bool,
-    /// What to open at once; a request for another model opens that.
-    pub target: Option<Target>,
 }
 
 /// What the tasks of all clients share.
@@ -72,17 +70,18 @@ struct Server {
     program: Option<(PathBuf, Stamp)>,
 }
 
-/// Serves what is `held` until the server is idle, told to leave or signalled.
+/// Serves what is `held` until the server is idle, told to leave or signalled. What `target` finds is opened at once; that
+/// it may have to read a whole model first keeps no client waiting.
 ///
 /// # Errors
 /// The socket cannot be used.
-pub fn serve(held: Held, settings: Settings) -> Result<()> {
+pub fn serve(held: Held, settings: Settings, target: impl FnOnce() -> Option<Target> + Send + 'static) -> Result<()> {
     let what = || "could not serve the socket";
     let runtime = Builder::new_current_thread().enable_all().build().context(what)?;
     LocalSet::new().block_on(&runtime, async {
         let listener = held.listener.try_clone().context(what)?;
         listener.set_nonblocking(true).context(what)?;
-        let server = Rc::new(Server::new(settings));
+        let server = Rc::new(Server::new(settings, Box::new(target)));
         server.accept(&UnixListener::from_std(listener).context(what)?, &held).await?;
         // From here on the next server can begin.
         held.give_back();
@@ -93,10 +92,10 @@ pub fn serve(held: Held, settings: Settings) -> Result<()> {
 }
 
 impl Server {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, target: worker::Find) -> Self {
         let program = std::env::current_exe().ok();
         Self {
-            worker: Worker::start(settings.cache.clone(), settings.target.clone()),
+            worker: Worker::start(settings.cache.clone(), target),
             settings,
             statistics: Statistics::default(),
             clients: Arc::new(Semaphore::new(MAX_CLIENTS)),

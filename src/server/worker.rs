@@ -35,9 +35,12 @@ pub(super) struct Draft {
     pub(super) shell: Shell,
 }
 
+/// Finds what to open before anybody asks, if there is something.
+pub(super) type Find = Box<dyn FnOnce() -> Option<Target> + Send>;
+
 enum Work {
-    Open(Target),
-    Do { job: Job, interrupt: Interrupt, replies: UnboundedSender<Reply>, queued: Instant },
+    Open(Find),
+    Do { job: Box<Job>, interrupt: Interrupt, replies: UnboundedSender<Reply>, queued: Instant },
     Prepare { draft: Draft, interrupt: Interrupt },
 }
 
@@ -54,20 +57,18 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the thread, which opens `target` at once.
-    pub(super) fn start(cache: Option<PathBuf>, target: Option<Target>) -> Self {
+    pub(super) fn start(cache: Option<PathBuf>, target: Find) -> Self {
         let (queue, work) = channel();
         let (pending, opened) = (Arc::new(AtomicUsize::new(0)), Arc::default());
         let (shown, done) = (Arc::clone(&opened), Arc::clone(&pending));
         let thread = spawn(move || Desk::new(cache, shown).run(&work, &done));
         let worker = Self { queue: Some(queue), thread: Some(thread), pending, opened, draft: RefCell::default() };
-        if let Some(target) = target {
-            worker.put(Work::Open(target));
-        }
+        worker.put(Work::Open(target));
         worker
     }
 
     /// Has `job` done. `interrupt` ends it.
-    pub(super) fn put_job(&self, job: Job, interrupt: Interrupt) -> UnboundedReceiver<Reply> {
+    pub(super) fn put_job(&self, job: Box<Job>, interrupt: Interrupt) -> UnboundedReceiver<Reply> {
         self.drop_draft(match &job.task {
             Task::Suggest(Request { words, context, .. }) => Some((words, context.shell)),
             Task::Explain { .. } => None,
@@ -178,7 +179,7 @@ impl Desk {
     fn work(&mut self, work: Work) {
         match work {
             Work::Open(target) => {
-                if let Err(error) = self.open(&target) {
+                if let Some(Err(error)) = target().map(|target| self.open(&target).map(|_| ())) {
                     tracing::warn!(%error, "the model was not opened");
                 }
             }
@@ -186,7 +187,7 @@ impl Desk {
                 let _ = replies.send(Reply::Failed(Error::Cancelled));
             }
             Work::Do { job, interrupt, replies, queued } => {
-                let reply = self.answer(job, &interrupt, &replies, queued).unwrap_or_else(Reply::Failed);
+                let reply = self.answer(*job, &interrupt, &replies, queued).unwrap_or_else(Reply::Failed);
                 let _ = replies.send(reply);
             }
             Work::Prepare { interrupt, .. } if interrupt.is_set() => {}
