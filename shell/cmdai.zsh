@@ -152,11 +152,12 @@ function __cmdai_say() {
 
 # zle -M knows no colours, and what stands in POSTDISPLAY becomes part of the line at a press of Right where
 # zsh-autosuggestions is loaded. The heading over a list of no completions has colours, and zle takes it off the screen
-# at Enter and Ctrl-C.
+# at Enter and Ctrl-C. Without zsh/compctl, which zsh loads for the first Tab unless zsh/complete is there already, Tab
+# would complete nothing from then on where compinit was never called.
 function __cmdai_say_in_colour() {
   local word=${1%%[^a-z]*} heading shown=
   local -A colour=(safe '%F{green}' caution '%F{yellow}' dangerous '%B%F{red}')
-  [[ -n $word && -n $colour[$word] ]] || return
+  [[ -n $word && -n $colour[$word] ]] && zmodload zsh/compctl || return
   heading="cmdai: $colour[$word]$word%f%b${${1#$word}//\%/%%}"
   zle -C __cmdai_heading list-choices __cmdai_heading && zle __cmdai_heading
   zle .auto-suffix-remove # ends the completion, or Tab would show this list again
@@ -214,7 +215,6 @@ function __cmdai_in_menu() {
 function __cmdai_first() {
   __cmdai_ask "$BUFFER"
   if [[ $reply[1] == 0 ]]; then
-    zle .split-undo # in vi mode the typing would be undone with it
     __cmdai_offer=(words "$BUFFER" undo $UNDO_CHANGE_NO number 0)
     __cmdai_put
   else
@@ -242,6 +242,7 @@ function __cmdai_take_back() {
 }
 
 function __cmdai_put() {
+  zle .split-undo # in vi mode the typing would be undone with it
   BUFFER=$reply[3]
   CURSOR=${reply[4]:-$#BUFFER}
   __cmdai_request=$__cmdai_offer[words]
@@ -494,7 +495,7 @@ function __cmdai_bind_keys() {
   local -aU taken
   local -a keys
   __cmdai_key "${CMDAI_KEY-^G}"; suggest=$REPLY
-  __cmdai_key "${CMDAI_EXPLAIN_KEY-^[g}"; explain=$REPLY
+  __cmdai_key "${CMDAI_EXPLAIN_KEY-^[g}"; explain=${REPLY:#$suggest}
   for map in main emacs viins vicmd; do
     keys+=($map '^M' $map '^J')
     [[ -z $suggest ]] || keys+=($map $suggest)
