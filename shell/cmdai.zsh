@@ -416,6 +416,7 @@ function __cmdai_bindings() {
 
 function __cmdai_note_bindings() {
   local map key
+  local -a reply
   __cmdai_bindings $@
   for map key; do
     __cmdai_was[$map/$key]=$reply[1]
@@ -454,12 +455,14 @@ function cmdai_unload() {
   __cmdai_bindings $keys
   for map key in $keys; do
     name=$map/$key
-    [[ $reply[1] != cmdai-* ]] || __cmdai_bind_back $map $key ${__cmdai_late[$name]:-$__cmdai_was[$name]}
+    [[ $map-$reply[1] != (*-cmdai-*|(isearch|menuselect)-send-break) ]] ||
+      __cmdai_bind_back $map $key ${__cmdai_late[$name]:-$__cmdai_was[$name]}
     shift reply
   done
   for name in line-init line-finish line-pre-redraw; do __cmdai_unhook $name; done
   for name in cmdai-{suggest,explain,enter}; do zle -D $name; done
   zshaddhistory_functions=(${zshaddhistory_functions:#__cmdai_history})
+  (( $#zshaddhistory_functions )) || unset zshaddhistory_functions
   unset CMDAI_KEYS_TAKEN
   unset -m '__cmdai_*'
   unfunction -m '__cmdai_*' 'cmdai-(suggest|explain|enter)' cmdai_unload
@@ -469,7 +472,7 @@ function cmdai_unload() {
 function __cmdai_key() {
   case ${(L)1} in
     ctrl-?) REPLY=^${(U)1[-1]} ;;
-    alt-?) REPLY=^[$1[-1] ;;
+    alt-?) REPLY=^[${1[-1]} ;;
     *) REPLY=$1 ;;
   esac
 }

@@ -113,8 +113,10 @@ fn plugin(loading: &str) -> Term {
 
 #[test]
 fn loaded_by_antigen() {
-    let loading = format!("ADOTDIR=~/.antigen\n{}antigen bundle ~/repo --no-local-clone\nantigen apply\n", load(ANTIGEN));
-    goes_through(&plugin(&loading));
+    let bundle = "antigen bundle ~/repo --no-local-clone; antigen apply";
+    // It calls compinit at the first prompt, and that takes a chord of the tests.
+    let chord = "chord() { bindkey '^Xd' test-dump }; precmd_functions+=(chord)";
+    goes_through(&plugin(&format!("ADOTDIR=~/.antigen\n{}{bundle}\n{chord}\n", load(ANTIGEN))));
 }
 
 #[test]
@@ -139,7 +141,8 @@ fn loaded_as_oh_my_zsh_does() {
 #[test]
 fn loaded_as_antidote_and_zinit_do() {
     goes_through(&plugin("fpath+=( ~/repo ); source ~/repo/cmdai.plugin.zsh\n"));
-    let shadow = "setopt no_short_loops; load() { emulate -LR zsh; setopt extended_glob warn_create_global typeset_silent
+    let shadow =
+        "setopt no_short_loops; load() { emulate -LR zsh; setopt extended_glob warn_create_global typeset_silent
         bindkey() { builtin bindkey \"$@\" }; zle() { builtin zle \"$@\" }
         builtin source ~/repo/cmdai.plugin.zsh; unfunction bindkey zle }; load";
     goes_through(&plugin(shadow));
