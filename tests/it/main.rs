@@ -32,6 +32,8 @@ mod pty_stream;
 #[cfg(target_os = "linux")]
 mod pty_warm;
 mod pty_zsh;
+mod pty_zsh_offer;
+mod pty_zsh_plugins;
 mod pull;
 mod reference;
 mod remote;
