@@ -215,13 +215,18 @@ __cmdai_remember() {
   local - IFS=$' \t\n' words=$__cmdai_kept
   set +a
   __cmdai_kept=''
-  [[ ${CMDAI_HISTORY-} != 0 && -o history && $READLINE_LINE == *[![:space:]]* ]] || return 0
+  [[ ${CMDAI_HISTORY-} != 0 && $READLINE_LINE == *[![:space:]]* ]] || return 0
   if [[ $__cmdai_enter ]] && builtin test "$READLINE_LINE" = "$words"; then return 0; fi
   case :${HISTCONTROL-}: in
     *:ignorespace:* | *:ignoreboth:*) [[ $words != ' '* && $READLINE_LINE != ' '* ]] || return 0 ;;
   esac
   words=${words#"${words%%[!#[:space:]]*}"}
-  builtin history -s -- "# ${words//$'\n'/ }"
+  words="# ${words//$'\n'/ }"
+  if [[ ${BLE_ATTACHED-} ]]; then
+    ble/builtin/history -s "$words"
+  elif [[ -o history ]]; then
+    builtin history -s -- "$words"
+  fi
 }
 
 # Shows what the command on the line does, and leaves the line alone.
@@ -274,7 +279,7 @@ __cmdai_mark() {
 # Before the other hooks, never last: bash-preexec must find its own last one in its place.
 __cmdai_hook() {
   local name
-  for name in PS0 PROMPT_COMMAND precmd_functions; do
+  for name in PS0 PROMPT_COMMAND precmd_functions BLE_ONLOAD; do
     [[ ${!name+set} ]] || __cmdai_unset+=" $name "
   done
   # shellcheck disable=SC2016,SC2154 # expanded by the prompt; never assigned, only its subscript counts
@@ -290,6 +295,7 @@ __cmdai_hook() {
 }
 
 # Takes our marks out of every variable into which a plugin may have copied them.
+# shellcheck disable=SC2004,SC2128,SC2178 # an array or not
 __cmdai_unhook() {
   local __cmdai_name __cmdai_slot __cmdai_value
   for __cmdai_name in $(builtin compgen -v); do
@@ -321,78 +327,83 @@ __cmdai_clean() {
   done
 }
 
-# Lists the bindings of all keymaps. For all of readline's functions that takes 2 ms a keymap; `quick` asks for those
-# alone that our keys stand for without us, of which readline names five keys each: hence the -r before that of \C-g.
+# Lists the bindings of every keymap: a function, macros, accept-line, commands. All of readline's functions take 2 ms a
+# keymap; `quick` asks for those alone that our keys stand for without us, of which readline names five keys each: hence
+# the -r of the keys before \C-g. Few calls, since each is a write to the pipe.
 __cmdai_list() {
-  local map name
-  if [[ $1 == quick ]]; then
-    for name in a b c e f; do builtin bind -m vi-insert -r "\\C-$name"; done
-  fi
+  local map key
   for map in "${__cmdai_maps[@]}"; do
-    builtin printf '@%s\n' "$map"
-    if [[ $1 == quick ]]; then
-      for name in abort accept-line glob-complete-word self-insert; do builtin bind -m "$map" -q "$name"; done
+    if [[ $1 == full ]]; then
+      builtin bind -m "$map" -q abort
+      builtin bind -m "$map" -ps -q accept-line -X
+      continue
+    elif [[ $map == vi-insert ]]; then
+      for key in a b c e f; do builtin bind -m "$map" -r "\\C-$key"; done
+      builtin bind -m "$map" -q self-insert
     else
-      builtin bind -m "$map" -p
+      builtin bind -m "$map" -q abort
+      [[ $map == vi-command ]] || builtin bind -m "$map" -q glob-complete-word
     fi
-    builtin bind -m "$map" -s
-    builtin printf '@x\n'
-    builtin bind -m "$map" -X
-    builtin printf '@end\n'
+    builtin bind -m "$map" -s -q accept-line -X
   done
 }
 
-# Sets `old` to what key $2 of keymap $1 does by `list`: `f FUNCTION`, `m "MACRO"`, `x "COMMAND"`, or nothing. Cuts from
-# the right, since `#*` takes the square of the length. 4.4 lists commands that are bound no more, so those come last.
-__cmdai_find() {
-  local LC_ALL=C part before kind=m
-  old=''
-  before=${list%%"@$1"$'\n'*}
-  part=${list:${#before}}
-  part=${part%%$'\n@end'*}
-  before=${part%%"\"$2\""[,.]*}
-  if [[ $before != "$part" ]]; then
-    before=${before##*$'\n'}
-    old="f ${before%% *}"
-    return
-  fi
-  before=${part%%$'\n'"\"$2\""[: ]*}
-  [[ $before != "$part" ]] || return 0
-  part=${part:${#before}+${#2}+3}
-  part=${part%%$'\n'*}
-  part=${part#:}
-  [[ $before != *$'\n@x'* ]] || kind=x
-  [[ $part == ' "'* ]] || kind=f
-  old=$kind$part
+# Fills `does` with what the `keys` do: `f FUNCTION`, `m "MACRO"` or `x "COMMAND"` for KEYMAP KEY. Commands come last:
+# 4.4 lists those that are bound no more.
+__cmdai_look() {
+  local - line key kind=m at=0 IFS=$'\n'
+  local map=${__cmdai_maps[at]}
+  set -f
+  builtin bind -q abort >/dev/null # starts readline here, so that the fork need not
+  for line in $(__cmdai_list "$1"); do
+    if [[ $line == \"* ]]; then
+      key=${line#\"}
+      key=${key%%\"[: ]*}
+      [[ ${keys[$key]-} && ! ${does[$map $key]-} ]] || continue
+      line=${line:${#key}+2}
+      line=${line#:}
+      if [[ $line == ' "'* ]]; then does[$map $key]=$kind$line; else does[$map $key]=f$line; fi
+    elif [[ $line != '#'* ]]; then
+      if [[ $line == 'accept-line '* ]]; then
+        kind=x
+      elif [[ $kind == x ]]; then
+        kind=m map=${__cmdai_maps[++at]}
+      fi
+      for key in "${!keys[@]}"; do
+        [[ $line != *"\"$key\""[,.]* ]] || does[$map $key]="f ${line%% *}"
+      done
+    fi
+  done
 }
 
 # Takes key $2 of keymap $1 and keeps what it did, unless it is somebody else's and the person did not choose it ($3).
 __cmdai_take() {
-  __cmdai_find "$1" "$2"
+  local was=${does[$1 $2]-}
   # In vi-command, \eg does nothing by itself.
-  if [[ ! $old && ! $full && ( $3 || $1$2 != 'vi-command\eg' ) ]]; then
-    full=1 list=$(__cmdai_list full)
-    __cmdai_find "$1" "$2"
+  if [[ ! $was && ! $full && ( $3 || $1$2 != 'vi-command\eg' ) ]]; then
+    full=1
+    __cmdai_look full
+    was=${does[$1 $2]-}
   fi
-  case $old in
-    *__cmdai_* | *'\C-x\C-_C'*) old='' ;; # of a version that kept no record
+  case $was in
+    *__cmdai_* | *'\C-x\C-_C'*) was='' ;; # of a version that kept no record
     '' | 'f abort' | 'f accept-line' | 'f glob-complete-word' | 'f self-insert') ;;
-    *) [[ $3 ]] || { __cmdai_tell "$2" && return 1; } ;;
+    *) [[ $3 ]] || { __cmdai_tell "$2" "${was#? }" && return 1; } ;;
   esac
-  __cmdai_was["$1 $2"]=$old
+  __cmdai_was[$1 $2]=$was
 }
 
-# Notes for `cmdai doctor` that key $1 stays with `old`.
+# Tells `cmdai doctor` that key $1 stays what it is: $2.
 __cmdai_tell() {
-  local name
+  local name binding=${2#\"}
   case $1 in
-    '\C-m') name=enter ;;
+    '\C-m' | RET) name=enter ;;
     '\e'?) name=alt-${1: -1} ;;
     *) name=ctrl-${1: -1} ;;
   esac
-  old=${old#? }
-  old=${old#\"}
-  [[ "; $taken" == *"; $name: "* ]] || taken+="${taken:+; }$name: ${old%\"}"
+  # shellcheck disable=SC2034 # for the program
+  [[ "; ${CMDAI_KEYS_TAKEN-}" == *"; $name: "* ]] ||
+    builtin export CMDAI_KEYS_TAKEN="${CMDAI_KEYS_TAKEN:+$CMDAI_KEYS_TAKEN; }$name: ${binding%\"}"
 }
 
 # Gives key $2 of keymap $1 to __cmdai_press $3; $4 is set if the person chose it.
@@ -417,13 +428,14 @@ __cmdai_bind_enter() {
 
 # Gives all keys back that are still ours.
 __cmdai_unbind() {
-  local list old slot map key
+  local slot map
+  local -A keys does
   [[ ${__cmdai_was[*]+set} ]] || return 0
-  list=$(__cmdai_list quick)
+  for slot in "${!__cmdai_was[@]}"; do keys[${slot#* }]=1; done
+  __cmdai_look quick
   for slot in "${!__cmdai_was[@]}"; do
-    map=${slot%% *} key=${slot#* }
-    __cmdai_find "$map" "$key"
-    [[ $old != *__cmdai_* && $old != *'\C-x\C-_C'* ]] || __cmdai_restore "$map" "$key" "${__cmdai_was["$slot"]}"
+    [[ ${does[$slot]-} != *__cmdai_* && ${does[$slot]-} != *'\C-x\C-_C'* ]] ||
+      __cmdai_restore "${slot%% *}" "${slot#* }" "${__cmdai_was[$slot]}"
   done
   for map in "${__cmdai_maps[@]}"; do
     [[ $__cmdai_enter == *" $map "* ]] || continue
@@ -432,7 +444,7 @@ __cmdai_unbind() {
   done
 }
 
-# Binds key $2 of keymap $1 to what __cmdai_find found it bound to. Only 5.3 reads its own list of commands.
+# Binds key $2 of keymap $1 to what __cmdai_look found. Only 5.3 reads its own list of commands.
 __cmdai_restore() {
   local command=${3#x \"}
   builtin bind -m "$1" -r "$2"
@@ -452,23 +464,79 @@ __cmdai_restore() {
 __cmdai_ble() {
   function ble/widget/cmdai-suggest {
     local READLINE_LINE=$_ble_edit_str READLINE_POINT=$_ble_edit_ind
-    __cmdai_suggest || :
+    __cmdai_press suggest || :
     ble-edit/content/reset-and-check-dirty "$READLINE_LINE"
     ((_ble_edit_ind = READLINE_POINT < ${#_ble_edit_str} ? READLINE_POINT : ${#_ble_edit_str}))
     ble/widget/redraw-line
   }
+  function ble/widget/cmdai-explain {
+    local READLINE_LINE=$_ble_edit_str READLINE_POINT=$_ble_edit_ind
+    __cmdai_press explain || :
+    ble/widget/redraw-line
+  }
   function ble/widget/cmdai-enter {
-    if [[ $_ble_edit_str == '# '*[![:space:]]* && $_ble_edit_str != *$'\n'* && $__cmdai_at == 1 ]]; then
+    local READLINE_LINE=$_ble_edit_str
+    if [[ $__cmdai_put == '# '* ]] && __cmdai_untouched; then
+      __cmdai_say 'remove the # to run it'
+      ble/widget/redraw-line
+    elif [[ $_ble_edit_str == '# '*[![:space:]]* && $_ble_edit_str != *$'\n'* && $__cmdai_at == 1 ]]; then
       ble/widget/cmdai-suggest
     else
+      [[ ! $__cmdai_kept || $__cmdai_at != 1 ]] || __cmdai_remember
       ble/widget/accept-single-line-or-newline
     fi
   }
   local map
   for map in emacs vi_imap; do
-    [[ ${CMDAI_KEY-g} ]] && ble-bind -m "$map" -f C-g cmdai-suggest
-    [[ ${CMDAI_COMMENT-} == 0 ]] || { ble-bind -m "$map" -f C-m cmdai-enter && ble-bind -m "$map" -f RET cmdai-enter; }
+    __cmdai_ble_bind "$map" "$__cmdai_key" cmdai-suggest "${CMDAI_KEY+chosen}"
+    [[ $map == vi_imap && ! ${CMDAI_EXPLAIN_KEY-} ]] ||
+      __cmdai_ble_bind "$map" "$__cmdai_explain_key" cmdai-explain "${CMDAI_EXPLAIN_KEY+chosen}"
+    [[ ${CMDAI_COMMENT-} == 0 ]] || { __cmdai_ble_bind "$map" '\C-m' cmdai-enter '' &&
+      __cmdai_ble_bind "$map" RET cmdai-enter ''; }
   done
+}
+
+# As __cmdai_bind does. A keymap that ble.sh has yet to load holds nothing: then the key is taken to do what it does
+# by default.
+# shellcheck disable=SC2154
+__cmdai_ble_bind() {
+  local ret key=$2 was
+  local -n kmap=_ble_decode_${1}_kmap_
+  case $key in
+    '\C-'?) key=C-${key: -1} ;;
+    '\e'?) key=M-${key: -1} ;;
+    RET) ;;
+    *) return 0 ;;
+  esac
+  ble-decode-kbd "$key"
+  was=${kmap[$ret]-}
+  was=${was#*:ble/widget/}
+  case $key:$was in
+    *__cmdai_* | *:cmdai-*) was='' ;;
+    *: | C-g:bell | *:accept-single-line-or-newline | M-g:complete*) ;;
+    *) [[ $4 ]] || { __cmdai_tell "$2" "$was" && return 1; } ;;
+  esac
+  if [[ ! $was ]]; then
+    case $key in
+      C-g) was=bell ;;
+      M-g) was='complete context=glob' ;;
+      C-m | RET) was=accept-single-line-or-newline ;;
+    esac
+  fi
+  __cmdai_ble_was+=("$1" "$key" "${was:--}")
+  ble-bind -m "$1" -f "$key" "$3"
+}
+
+__cmdai_ble_unbind() {
+  local at
+  for ((at = 0; at < ${#__cmdai_ble_was[@]}; at += 3)); do
+    ble-bind -m "${__cmdai_ble_was[at]}" -f "${__cmdai_ble_was[at + 1]}" "${__cmdai_ble_was[at + 2]}"
+  done
+  # What ble.sh took over from readline.
+  ble-bind -m emacs -f 'C-x C-_ C 0 C-g' - -f 'C-x C-_ C e m a c s s t a n d a r d C-g' -
+  ble-bind -m vi_imap -f 'C-x C-_ C 0 C-g' - -f 'C-x C-_ C v i i n s e r t C-g' -
+  ble-bind -m vi_nmap -f 'C-x C-_ C 0 C-g' - -f 'C-x C-_ C v i c o m m a n d C-g' -
+  builtin unset -f ble/widget/cmdai-{suggest,explain,enter}
 }
 
 # Sets `key` to readline's spelling of $1.
@@ -482,28 +550,27 @@ __cmdai_spell() {
 
 # The `2>/dev/null` of the bindings keeps `set -x` quiet; the `|| :` keeps `set -e` from ending the shell.
 __cmdai_load() {
-  local map key explain list old full='' taken=''
+  local map key full=''
+  local -A keys does
   [[ ! ${__cmdai_was[*]+set} ]] || __cmdai_unbind
+  builtin unset -v CMDAI_KEYS_TAKEN # of a shell around this one
   builtin declare -gA __cmdai_was
   __cmdai_was=() __cmdai_enter=''
   __cmdai_spell "${CMDAI_EXPLAIN_KEY-alt-g}"
-  explain=$key
+  __cmdai_explain_key=$key
   __cmdai_spell "${CMDAI_KEY-ctrl-g}"
-  [[ $explain != "$key" ]] || explain=''
-  list=$(__cmdai_list quick)
+  __cmdai_key=$key
+  [[ $__cmdai_explain_key != "$key" ]] || __cmdai_explain_key=''
+  for key in "$key" "$__cmdai_explain_key" '\C-m' '\C-j'; do [[ ! $key ]] || keys[$key]=1; done
+  __cmdai_look quick
   for map in "${__cmdai_maps[@]}"; do
-    __cmdai_bind "$map" "$key" suggest "${CMDAI_KEY+chosen}"
+    __cmdai_bind "$map" "$__cmdai_key" suggest "${CMDAI_KEY+chosen}"
     # There Esc and then g would be \eg.
     [[ $map == vi-insert && ! ${CMDAI_EXPLAIN_KEY-} ]] ||
-      __cmdai_bind "$map" "$explain" explain "${CMDAI_EXPLAIN_KEY+chosen}"
+      __cmdai_bind "$map" "$__cmdai_explain_key" explain "${CMDAI_EXPLAIN_KEY+chosen}"
     [[ ${CMDAI_COMMENT-} == 0 ]] || __cmdai_bind_enter "$map"
   done
   __cmdai_hook
-  if [[ $taken ]]; then
-    builtin export CMDAI_KEYS_TAKEN="$taken"
-  else
-    builtin unset -v CMDAI_KEYS_TAKEN
-  fi
   [[ ! ${BLE_VERSION-} ]] || __cmdai_ble
   [[ " ${BLE_ONLOAD[*]-} " == *' __cmdai_ble '* ]] || BLE_ONLOAD+=(__cmdai_ble)
 }
@@ -514,7 +581,9 @@ cmdai_unload() {
   set +aefux
   local IFS=$' \t\n'
   __cmdai_unbind
+  [[ ! ${__cmdai_ble_was[*]-} ]] || __cmdai_ble_unbind
   __cmdai_unhook
+  # shellcheck disable=SC2046 # names
   builtin unset -f $(builtin compgen -A function __cmdai_) cmdai_unload
   builtin unset -v CMDAI_KEYS_TAKEN "${!__cmdai_@}"
 }
