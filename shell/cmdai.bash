@@ -120,14 +120,15 @@ __cmdai_ask() {
 
 # Takes `answer` apart: `status`, then for 0 `cursor`, `note` and `text`, for others `text` with the reason.
 __cmdai_parse() {
-  local first=${answer%%$'\n'*}
+  local first=${answer%%$'\n'*} # not by =~, which would overwrite the person's BASH_REMATCH
   text=${answer#*$'\n'}
-  if [[ $first =~ ^0( ([0-9]{1,6}))?$ && $text == *$'\n'* ]]; then
-    status=0 cursor=${BASH_REMATCH[2]} note=${text%%$'\n'*}
+  cursor=${first#0}
+  if [[ $first == 0* && $cursor == ?(' '+([0123456789])) && ${#cursor} -le 7 && $text == *$'\n'* ]]; then
+    status=0 cursor=${cursor# } note=${text%%$'\n'*}
     text=${text#*$'\n'}
     text=${text%$'\n'}
     [[ $text ]] || status=1 text='the answer was empty'
-  elif [[ $first =~ ^[1-9][0-9]?[0-9]?$ ]]; then
+  elif [[ $first == [123456789]*([0123456789]) && ${#first} -le 3 ]]; then
     status=$first text=${text:-no reason was given}
   else
     status=1 text="no answer from $__cmdai_bin; try: cmdai doctor"
@@ -250,7 +251,7 @@ __cmdai_explain() {
 # Enter is a macro of two keys: this function, then one that does nothing until we have seen an ordinary line. $1 is the
 # keymap, $2 the user's $_, handed back.
 __cmdai_accept() {
-  builtin bind -m "$1" '"\C-x\C-_C0\a": ""'
+  builtin bind -m "$1" '"\e\C-_0": ""'
   if [[ $__cmdai_put == '# '* ]] && __cmdai_untouched; then
     __cmdai_say 'remove the # to run it'
   elif [[ $READLINE_LINE == '# '*[![:space:]]* && $READLINE_LINE != *$'\n'* && $__cmdai_at == 1 ]] &&
@@ -259,7 +260,7 @@ __cmdai_accept() {
   else
     [[ ${PROMPT_COMMAND[*]-}${precmd_functions[*]-} == *__cmdai_mark* ]] || __cmdai_hook # a later rc line dropped it
     [[ ! $__cmdai_kept || $__cmdai_at != 1 ]] || __cmdai_remember
-    builtin bind -m "$1" '"\C-x\C-_C0\a": accept-line'
+    builtin bind -m "$1" '"\e\C-_0": accept-line'
   fi
   : "$2"
 }
@@ -386,7 +387,7 @@ __cmdai_take() {
     was=${does[$1 $2]-}
   fi
   case $was in
-    *__cmdai_* | *'\C-x\C-_C'*) was='' ;; # of a version that kept no record
+    *__cmdai_* | *'\e\C-_'*) was='' ;; # of a version that kept no record
     '' | 'f abort' | 'f accept-line' | 'f glob-complete-word' | 'f self-insert') ;;
     *) [[ $3 ]] || { __cmdai_tell "$2" "${was#? }" && return 1; } ;;
   esac
@@ -413,34 +414,43 @@ __cmdai_bind() {
   fi
 }
 
-# Makes a macro of Enter in keymap $1.
+# Makes a macro of Enter in keymap $1, of keys that no terminal sends. Below \e, which is a prefix in every keymap, lest
+# \C-x in vi-insert become one; short, for each key of a chord costs a keymap.
 __cmdai_bind_enter() {
-  local key chord="\\C-x\\C-_C${1//[^a-z]/}\\a"
+  local key chord
+  __cmdai_chord "$1"
   for key in '\C-m' '\C-j'; do
     __cmdai_take "$1" "$key" '' || continue
     __cmdai_enter+=" $1 "
-    builtin bind -m "$1" "\"$key\": \"$chord\\C-x\\C-_C0\\a\""
+    builtin bind -m "$1" "\"$key\": \"$chord\\e\\C-_0\""
   done
   [[ $__cmdai_enter == *" $1 "* ]] || return 0
   builtin bind -m "$1" -x "\"$chord\": { __cmdai_accept $1 \"\$_\"; } 2>/dev/null || :"
-  builtin bind -m "$1" '"\C-x\C-_C0\a": accept-line'
+  builtin bind -m "$1" '"\e\C-_0": accept-line'
+}
+
+# Sets `chord` to the first key of the macro: e, i or c.
+__cmdai_chord() {
+  chord=${1#vi-}
+  chord="\\e\\C-_${chord:0:1}"
 }
 
 # Gives all keys back that are still ours.
 __cmdai_unbind() {
-  local slot map
+  local slot map chord
   local -A keys does
   [[ ${__cmdai_was[*]+set} ]] || return 0
   for slot in "${!__cmdai_was[@]}"; do keys[${slot#* }]=1; done
   __cmdai_look quick
   for slot in "${!__cmdai_was[@]}"; do
-    [[ ${does[$slot]-} != *__cmdai_* && ${does[$slot]-} != *'\C-x\C-_C'* ]] ||
+    [[ ${does[$slot]-} != *__cmdai_* && ${does[$slot]-} != *'\e\C-_'* ]] ||
       __cmdai_restore "${slot%% *}" "${slot#* }" "${__cmdai_was[$slot]}"
   done
   for map in "${__cmdai_maps[@]}"; do
     [[ $__cmdai_enter == *" $map "* ]] || continue
-    builtin bind -m "$map" -r "\\C-x\\C-_C${map//[^a-z]/}\\a"
-    builtin bind -m "$map" -r '\C-x\C-_C0\a'
+    __cmdai_chord "$map"
+    builtin bind -m "$map" -r "$chord"
+    builtin bind -m "$map" -r '\e\C-_0'
   done
 }
 
@@ -533,9 +543,9 @@ __cmdai_ble_unbind() {
     ble-bind -m "${__cmdai_ble_was[at]}" -f "${__cmdai_ble_was[at + 1]}" "${__cmdai_ble_was[at + 2]}"
   done
   # What ble.sh took over from readline.
-  ble-bind -m emacs -f 'C-x C-_ C 0 C-g' - -f 'C-x C-_ C e m a c s s t a n d a r d C-g' -
-  ble-bind -m vi_imap -f 'C-x C-_ C 0 C-g' - -f 'C-x C-_ C v i i n s e r t C-g' -
-  ble-bind -m vi_nmap -f 'C-x C-_ C 0 C-g' - -f 'C-x C-_ C v i c o m m a n d C-g' -
+  ble-bind -m emacs -f 'M-C-_ 0' - -f 'M-C-_ e' -
+  ble-bind -m vi_imap -f 'M-C-_ 0' - -f 'M-C-_ i' -
+  ble-bind -m vi_nmap -f 'M-C-_ 0' - -f 'M-C-_ c' -
   builtin unset -f ble/widget/cmdai-{suggest,explain,enter}
 }
 
