@@ -152,7 +152,8 @@ __cmdai_request() {
 
 # What a key does: $1 is suggest or explain.
 __cmdai_press() {
-  builtin export -n READLINE_LINE READLINE_POINT # or the request would stand in the core's environment
+  # Or the request would stand in the core's environment; with `set -a`, the prompt exported the last three.
+  builtin export -n READLINE_LINE READLINE_POINT __cmdai_put __cmdai_words __cmdai_kept
   local -
   set +aefux
   local tty='' keys IFS=$' \t\n'
