@@ -1,10 +1,12 @@
 # shellcheck shell=bash
 # cmdai for bash 4.4 or newer: Ctrl-G, or Enter on `# describe the task`, puts a command on the line. You press Enter.
+# Ctrl-G again shows the next candidate, Alt-G explains the command on the line, `cmdai_unload` removes all of it.
 #
 # Set before loading:
-#   CMDAI_KEY      key to use instead of \C-g: `\C-t`, `^T`, `ctrl-t` or `alt-g`; empty binds none
-#   CMDAI_COMMENT  0 leaves Enter alone
-#   CMDAI_HISTORY  1 keeps the request in history
+#   CMDAI_KEY          key to use instead of \C-g: `\C-t`, `^T`, `ctrl-t` or `alt-g`; empty binds none
+#   CMDAI_EXPLAIN_KEY  key to use instead of \eg
+#   CMDAI_COMMENT      0 leaves Enter alone
+#   CMDAI_HISTORY      0 keeps the request out of history
 #
 # cmdai's server hears nothing before Enter, as it does from zsh and fish: readline tells nobody what is typed, and with
 # `bind -x` on # it would wipe the line and draw it again at every #, in `read -e` too.
@@ -14,15 +16,33 @@
 
 \builtin shopt -q expand_aliases && __cmdai_aliases=1
 \builtin shopt -u expand_aliases # an alias on `local` would break the functions below
+\builtin shopt -qo allexport && __cmdai_allexport=1
+\builtin set +a # or every child would see them
 
 __cmdai_bin='@CMDAI_BIN@'
+# What we put on the line, the words it is for, and how many candidates they had.
+__cmdai_put='' __cmdai_words='' __cmdai_nth=0
+# What history lacks until the command is accepted.
+__cmdai_kept=''
+__cmdai_maps=(emacs-standard vi-insert vi-command)
+__cmdai_unset=${__cmdai_unset-} # the hooks' variables that were not there before us
 
 # Prints one line above the prompt, which readline then draws again.
 __cmdai_say() {
-  local text=${1%%$'\n'*}
+  local text=${1%%$'\n'*} colour=''
   [[ $text ]] || return 0
   if __cmdai_deceptive "$text"; then text=${text//[^ -~]/?}; fi
-  builtin printf 'cmdai: %s\n' "${text:0:500}" >/dev/tty
+  text=${text:0:500}
+  [[ ${NO_COLOR-} || ${TERM-} == dumb ]] || case ${text%%:*} in
+    safe) colour=32 ;;
+    caution) colour=33 ;;
+    dangerous) colour='1;31' ;;
+  esac
+  if [[ $colour ]]; then
+    builtin printf 'cmdai: \e[%sm%s\e[m%s\n' "$colour" "${text%%:*}" "${text#"${text%%:*}"}" >/dev/tty
+  else
+    builtin printf 'cmdai: %s\n' "$text" >/dev/tty
+  fi
 }
 
 # True for text that a terminal would not show as it is: C0, C1, bidi, zero-width, tags. Bytes, for every locale.
@@ -70,12 +90,12 @@ __cmdai_read() {
   IFS= builtin read -r -d '' -t 0.03 -u "$fd" chunk
 }
 
-# Fills `answer` from the core for the request $1; stop=1 if the person cancelled.
+# Fills `answer` from the core for the request $1 and the options behind it; stop=1 if the person cancelled.
 __cmdai_ask() {
   local fd pid chunk state waited=0 interrupt
   interrupt=$(builtin trap -p INT)
   builtin trap 'stop=1' INT
-  exec {fd}< <(exec "$__cmdai_bin" widget --shell bash --stream < <(builtin printf %s "$1") 2>/dev/null)
+  exec {fd}< <(exec "$__cmdai_bin" widget --shell bash --stream "${@:2}" < <(builtin printf %s "$1") 2>/dev/null)
   pid=$!
   while [[ ! $stop ]] && ((${#answer} < 65536)); do
     __cmdai_read
@@ -98,59 +118,150 @@ __cmdai_ask() {
   if [[ $interrupt ]]; then builtin eval "$interrupt"; else builtin trap - INT; fi
 }
 
-__cmdai_suggest() {
-  local - tty keys answer='' stop='' IFS=$' \t\n'
-  set +efux
-  builtin export -n READLINE_LINE READLINE_POINT # or the request would stand in the core's environment
-  if [[ $READLINE_LINE != *[![:space:]]* ]]; then
-    __cmdai_say 'say in words what the command should do, then press the key'
-    return 0
+# Takes `answer` apart: `status`, then for 0 `cursor`, `note` and `text`, for others `text` with the reason.
+__cmdai_parse() {
+  local first=${answer%%$'\n'*} # not by =~, which would overwrite the person's BASH_REMATCH
+  text=${answer#*$'\n'}
+  cursor=${first#0}
+  if [[ $first == 0* && $cursor == ?(' '+([0123456789])) && ${#cursor} -le 7 && $text == *$'\n'* ]]; then
+    status=0 cursor=${cursor# } note=${text%%$'\n'*}
+    text=${text#*$'\n'}
+    text=${text%$'\n'}
+    [[ $text ]] || status=1 text='the answer was empty'
+  elif [[ $first == [123456789]*([0123456789]) && ${#first} -le 3 ]]; then
+    status=$first text=${text:-no reason was given}
+  else
+    status=1 text="no answer from $__cmdai_bin; try: cmdai doctor"
   fi
+}
+
+# Asks the core and says why if there is nothing to show; the caller declares what the answer is taken apart into.
+__cmdai_request() {
+  local answer='' stop=''
   if [[ ! -x $__cmdai_bin ]]; then
     __cmdai_say "$__cmdai_bin: not found"
-    return 0
+    return 1
   fi
   builtin exec {tty}<>/dev/tty
-  __cmdai_ask "$READLINE_LINE"
-  [[ $stop ]] || __cmdai_answer "${answer%%$'\n'*}" "${answer#*$'\n'}"
+  __cmdai_ask "$@"
+  [[ ! $stop ]] || return 1
+  __cmdai_parse
+  [[ $status == 130 || $status == 0 ]] || __cmdai_say "$text"
+  [[ $status == 0 || $status == 5 ]]
+}
+
+# What a key does: $1 is suggest or explain.
+__cmdai_press() {
+  # Or the request would stand in the core's environment; with `set -a`, the prompt exported the last three.
+  builtin export -n READLINE_LINE READLINE_POINT __cmdai_put __cmdai_words __cmdai_kept
+  local -
+  set +aefux
+  local tty='' keys IFS=$' \t\n'
+  "__cmdai_$1"
+  [[ $tty ]] || return 0
   __cmdai_keys # an Enter typed meanwhile must not run what nobody has read; readline now draws it
   builtin exec {tty}<&-
 }
 
-# Acts on the status $1 and the rest $2 of an answer.
-__cmdai_answer() {
-  local command=${2#*$'\n'}
-  command=${command%$'\n'}
-  if [[ $1 == 130 ]]; then
+# True while the line is what we put there. Not [[ ]], for which nocasematch makes LS of ls.
+__cmdai_untouched() { [[ $__cmdai_put ]] && builtin test "$READLINE_LINE" = "$__cmdai_put"; }
+
+__cmdai_suggest() {
+  local status='' cursor note text nth=1 words=$READLINE_LINE candidate=()
+  if [[ $words != *[![:space:]]* ]]; then
+    __cmdai_say 'say in words what the command should do, then press the key'
     return 0
-  elif [[ $1 == 0 && $2 == *$'\n'* ]]; then
-    if [[ ! $command ]]; then
-      __cmdai_say 'the answer was empty'
-    elif __cmdai_deceptive "$command"; then
-      __cmdai_say 'the answer was refused: it holds characters that cannot be seen'
-    else
-      [[ ${CMDAI_HISTORY-} != 1 ]] || builtin history -s -- "# ${READLINE_LINE#\# }"
-      __cmdai_say "${2%%$'\n'*}"
-      READLINE_LINE=$command
-      READLINE_POINT=0x7fffffff # bytes in 4.4, characters later: readline clamps it
-    fi
-  elif [[ $1 =~ ^[1-9][0-9]?[0-9]?$ ]]; then
-    __cmdai_say "${2:-no reason was given}"
-  else
-    __cmdai_say "no answer from $__cmdai_bin; try: cmdai doctor"
   fi
+  if __cmdai_untouched; then
+    nth=$((__cmdai_nth + 1)) words=$__cmdai_words candidate=(--candidate "$nth")
+  fi
+  if ((nth > 5)); then
+    status=5
+  else
+    __cmdai_request "$words" "${candidate[@]}" || return 0
+  fi
+  if [[ $status == 0 ]]; then
+    __cmdai_offer
+  elif ((nth > 1)); then
+    READLINE_LINE=$words READLINE_POINT=0x7fffffff __cmdai_put='' __cmdai_kept=''
+  fi
+}
+
+# Puts a command on the line.
+__cmdai_offer() {
+  if __cmdai_deceptive "$text"; then
+    __cmdai_say 'the answer was refused: it holds characters that cannot be seen'
+  elif [[ $text == '# '* && ! $__cmdai_enter ]] && ! builtin shopt -q interactive_comments; then
+    __cmdai_say "$note" # Enter would run what stands behind a ; there
+  else
+    __cmdai_say "$note"
+    __cmdai_put=$text __cmdai_words=$words __cmdai_nth=$nth
+    __cmdai_kept=$words
+    [[ $__cmdai_enter ]] || ((nth > 1)) || __cmdai_remember
+    READLINE_LINE=$text
+    __cmdai_place
+  fi
+}
+
+# Sets the cursor, which is characters: bash before 5.0 counts bytes. Without one the end, to which readline cuts it.
+__cmdai_place() {
+  READLINE_POINT=0x7fffffff
+  [[ $cursor ]] || return 0
+  local before=${text:0:10#$cursor}
+  ((BASH_VERSINFO[0] > 4)) || local LC_ALL=C
+  READLINE_POINT=${#before}
+}
+
+# The request goes into history as a comment of one line, unless the person keeps one of the two lines out of there.
+__cmdai_remember() {
+  local - IFS=$' \t\n' words=$__cmdai_kept
+  set +a
+  __cmdai_kept=''
+  [[ ${CMDAI_HISTORY-} != 0 && $READLINE_LINE == *[![:space:]]* ]] || return 0
+  if [[ $__cmdai_enter ]] && builtin test "$READLINE_LINE" = "$words"; then return 0; fi
+  case :${HISTCONTROL-}: in
+    *:ignorespace:* | *:ignoreboth:*) [[ $words != ' '* && $READLINE_LINE != ' '* ]] || return 0 ;;
+  esac
+  words=${words#"${words%%[!#[:space:]]*}"}
+  words="# ${words//$'\n'/ }"
+  if [[ ${BLE_ATTACHED-} ]]; then
+    ble/builtin/history -s "$words"
+  elif [[ -o history ]]; then
+    builtin history -s -- "$words"
+  fi
+}
+
+# Shows what the command on the line does, and leaves the line alone.
+__cmdai_explain() {
+  local status='' cursor note text row count
+  if [[ $READLINE_LINE != *[![:space:]]* ]]; then
+    __cmdai_say 'there is no command on the line to explain'
+    return 0
+  fi
+  __cmdai_request "$READLINE_LINE" --explain && [[ $status == 0 ]] || return 0
+  __cmdai_say "$note"
+  text+=$'\n'
+  for ((count = 0; count < 12; count++)); do
+    row=${text%%$'\n'*}
+    text=${text:${#row}+1}
+    if __cmdai_deceptive "$row"; then row=${row//[^ -~]/?}; fi
+    [[ ! $row ]] || builtin printf '%s\n' "${row:0:500}" >/dev/tty
+  done
 }
 
 # Enter is a macro of two keys: this function, then one that does nothing until we have seen an ordinary line. $1 is the
 # keymap, $2 the user's $_, handed back.
-__cmdai_enter() {
-  builtin bind -m "$1" '"\C-x\C-_C0\a": ""'
-  if [[ $READLINE_LINE == '# '*[![:space:]]* && $READLINE_LINE != *$'\n'* && $__cmdai_at == 1 ]] &&
+__cmdai_accept() {
+  builtin bind -m "$1" '"\e\C-_0": ""'
+  if [[ $__cmdai_put == '# '* ]] && __cmdai_untouched; then
+    __cmdai_say 'remove the # to run it'
+  elif [[ $READLINE_LINE == '# '*[![:space:]]* && $READLINE_LINE != *$'\n'* && $__cmdai_at == 1 ]] &&
     builtin shopt -q promptvars && ! __cmdai_pasting; then
-    __cmdai_suggest
+    __cmdai_press suggest
   else
     [[ ${PROMPT_COMMAND[*]-}${precmd_functions[*]-} == *__cmdai_mark* ]] || __cmdai_hook # a later rc line dropped it
-    builtin bind -m "$1" '"\C-x\C-_C0\a": accept-line'
+    [[ ! $__cmdai_kept || $__cmdai_at != 1 ]] || __cmdai_remember
+    builtin bind -m "$1" '"\e\C-_0": accept-line'
   fi
   : "$2"
 }
@@ -159,16 +270,20 @@ __cmdai_enter() {
 __cmdai_pasting() { ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 501)) && builtin read -r -t 0 </dev/tty; }
 
 # No variable tells where we are, so the prompts do, without a fork: 1 the primary prompt, 2 PS2 (here-document, open
-# quote), 0 a command runs (`read -e`).
+# quote), 0 a command runs (`read -e`). A new prompt also ends what was on the line before.
 __cmdai_at=1
 __cmdai_mark() {
   local status=$?
-  __cmdai_at=1
+  __cmdai_at=1 __cmdai_put='' __cmdai_kept=''
   return "$status"
 }
 
 # Before the other hooks, never last: bash-preexec must find its own last one in its place.
 __cmdai_hook() {
+  local name
+  for name in PS0 PROMPT_COMMAND precmd_functions BLE_ONLOAD; do
+    [[ ${!name+set} ]] || __cmdai_unset+=" $name "
+  done
   # shellcheck disable=SC2016,SC2154 # expanded by the prompt; never assigned, only its subscript counts
   [[ ${PS2-} == *__cmdai_at=2* ]] || PS2='${__cmdai_none[__cmdai_at=2]-}'${PS2-}
   # shellcheck disable=SC2016
@@ -181,50 +296,311 @@ __cmdai_hook() {
   fi
 }
 
+# Takes our marks out of every variable into which a plugin may have copied them.
+# shellcheck disable=SC2004,SC2128,SC2178 # an array or not
+__cmdai_unhook() {
+  local __cmdai_name __cmdai_slot __cmdai_value
+  for __cmdai_name in $(builtin compgen -v); do
+    [[ $__cmdai_name != __cmdai_* ]] || continue
+    local -n __cmdai_hooks=$__cmdai_name
+    [[ ${__cmdai_hooks[*]-} == *__cmdai_* ]] || continue
+    if [[ $(builtin declare -p "$__cmdai_name") == 'declare -a'* ]]; then
+      for __cmdai_slot in "${!__cmdai_hooks[@]}"; do
+        __cmdai_clean "${__cmdai_hooks[$__cmdai_slot]}"
+        __cmdai_hooks[$__cmdai_slot]=$__cmdai_value
+        [[ $__cmdai_value ]] || builtin unset -v "__cmdai_hooks[$__cmdai_slot]"
+      done
+    else
+      __cmdai_clean "$__cmdai_hooks"
+      __cmdai_hooks=$__cmdai_value
+    fi
+    [[ ${__cmdai_hooks[*]-} || $__cmdai_unset != *" $__cmdai_name "* ]] || builtin unset -v "$__cmdai_name"
+  done
+}
+
+# Sets the caller's value to $1 without our marks.
+__cmdai_clean() {
+  local mark
+  __cmdai_value=$1
+  # shellcheck disable=SC2016
+  for mark in __cmdai_mark$'\n' '__cmdai_mark;' $'\n__cmdai_mark' ';__cmdai_mark' __cmdai_mark __cmdai_ble \
+    '${__cmdai_none[__cmdai_at=2]-}' '${__cmdai_none[__cmdai_at=0]-}'; do
+    __cmdai_value=${__cmdai_value//"$mark"/}
+  done
+}
+
+# Lists the bindings of every keymap: a function, macros, accept-line, commands. All of readline's functions take 2 ms a
+# keymap; `quick` asks for those alone that our keys stand for without us, of which readline names five keys each: hence
+# the -r of the keys before \C-g. Few calls, since each is a write to the pipe.
+__cmdai_list() {
+  local map key
+  for map in "${__cmdai_maps[@]}"; do
+    if [[ $1 == full ]]; then
+      builtin bind -m "$map" -q abort
+      builtin bind -m "$map" -ps -q accept-line -X
+      continue
+    elif [[ $map == vi-insert ]]; then
+      for key in a b c e f; do builtin bind -m "$map" -r "\\C-$key"; done
+      builtin bind -m "$map" -q self-insert
+    else
+      builtin bind -m "$map" -q abort
+      [[ $map == vi-command ]] || builtin bind -m "$map" -q glob-complete-word
+    fi
+    builtin bind -m "$map" -s -q accept-line -X
+  done
+}
+
+# Fills `does` with what the `keys` do: `f FUNCTION`, `m "MACRO"` or `x "COMMAND"` for KEYMAP KEY. Commands come last:
+# 4.4 lists those that are bound no more.
+__cmdai_look() {
+  local - line key kind=m at=0 IFS=$'\n'
+  local map=${__cmdai_maps[at]}
+  set -f
+  builtin bind -q abort >/dev/null # starts readline here, so that the fork need not
+  for line in $(__cmdai_list "$1"); do
+    if [[ $line == \"* ]]; then
+      key=${line#\"}
+      key=${key%%\"[: ]*}
+      [[ ${keys[$key]-} && ! ${does[$map $key]-} ]] || continue
+      line=${line:${#key}+2}
+      line=${line#:}
+      if [[ $line == ' "'* ]]; then does[$map $key]=$kind$line; else does[$map $key]=f$line; fi
+    elif [[ $line != '#'* ]]; then
+      if [[ $line == 'accept-line '* ]]; then
+        kind=x
+      elif [[ $kind == x ]]; then
+        kind=m map=${__cmdai_maps[++at]}
+      fi
+      for key in "${!keys[@]}"; do
+        [[ $line != *"\"$key\""[,.]* ]] || does[$map $key]="f ${line%% *}"
+      done
+    fi
+  done
+}
+
+# Takes key $2 of keymap $1 and keeps what it did, unless it is somebody else's and the person did not choose it ($3).
+__cmdai_take() {
+  local was=${does[$1 $2]-}
+  # In vi-command, \eg does nothing by itself.
+  if [[ ! $was && ! $full && ( $3 || $1$2 != 'vi-command\eg' ) ]]; then
+    full=1
+    __cmdai_look full
+    was=${does[$1 $2]-}
+  fi
+  case $was in
+    *__cmdai_* | *'\e\C-_'*) was='' ;; # of a version that kept no record
+    '' | 'f abort' | 'f accept-line' | 'f glob-complete-word' | 'f self-insert') ;;
+    *) [[ $3 ]] || { __cmdai_tell "$2" "${was#? }" && return 1; } ;;
+  esac
+  __cmdai_was[$1 $2]=$was
+}
+
+# Tells `cmdai doctor` that key $1 stays what it is: $2.
+__cmdai_tell() {
+  local name binding=${2#\"}
+  case $1 in
+    '\C-m' | RET) name=enter ;;
+    '\e'?) name=alt-${1: -1} ;;
+    *) name=ctrl-${1: -1} ;;
+  esac
+  # shellcheck disable=SC2034 # for the program
+  [[ "; ${CMDAI_KEYS_TAKEN-}" == *"; $name: "* ]] ||
+    builtin export CMDAI_KEYS_TAKEN="${CMDAI_KEYS_TAKEN:+$CMDAI_KEYS_TAKEN; }$name: ${binding%\"}"
+}
+
+# Gives key $2 of keymap $1 to __cmdai_press $3; $4 is set if the person chose it.
+__cmdai_bind() {
+  if [[ $2 ]] && __cmdai_take "$1" "$2" "$4"; then
+    builtin bind -m "$1" -x "\"$2\": { __cmdai_press $3; } 2>/dev/null || :"
+  fi
+}
+
+# Makes a macro of Enter in keymap $1, of keys that no terminal sends. Below \e, which is a prefix in every keymap, lest
+# \C-x in vi-insert become one; short, for each key of a chord costs a keymap.
+__cmdai_bind_enter() {
+  local key chord
+  __cmdai_chord "$1"
+  for key in '\C-m' '\C-j'; do
+    __cmdai_take "$1" "$key" '' || continue
+    __cmdai_enter+=" $1 "
+    builtin bind -m "$1" "\"$key\": \"$chord\\e\\C-_0\""
+  done
+  [[ $__cmdai_enter == *" $1 "* ]] || return 0
+  builtin bind -m "$1" -x "\"$chord\": { __cmdai_accept $1 \"\$_\"; } 2>/dev/null || :"
+  builtin bind -m "$1" '"\e\C-_0": accept-line'
+}
+
+# Sets `chord` to the first key of the macro: e, i or c.
+__cmdai_chord() {
+  chord=${1#vi-}
+  chord="\\e\\C-_${chord:0:1}"
+}
+
+# Gives all keys back that are still ours.
+__cmdai_unbind() {
+  local slot map chord
+  local -A keys does
+  [[ ${__cmdai_was[*]+set} ]] || return 0
+  for slot in "${!__cmdai_was[@]}"; do keys[${slot#* }]=1; done
+  __cmdai_look quick
+  for slot in "${!__cmdai_was[@]}"; do
+    [[ ${does[$slot]-} != *__cmdai_* && ${does[$slot]-} != *'\e\C-_'* ]] ||
+      __cmdai_restore "${slot%% *}" "${slot#* }" "${__cmdai_was[$slot]}"
+  done
+  for map in "${__cmdai_maps[@]}"; do
+    [[ $__cmdai_enter == *" $map "* ]] || continue
+    __cmdai_chord "$map"
+    builtin bind -m "$map" -r "$chord"
+    builtin bind -m "$map" -r '\e\C-_0'
+  done
+}
+
+# Binds key $2 of keymap $1 to what __cmdai_look found. Only 5.3 reads its own list of commands.
+__cmdai_restore() {
+  local command=${3#x \"}
+  builtin bind -m "$1" -r "$2"
+  case $3 in
+    '') ;;
+    x*)
+      command=${command%\"}
+      command=${command//\\\"/\"}
+      builtin bind -m "$1" -x "\"$2\": ${command//\\\\/\\}"
+      ;;
+    *) builtin bind -m "$1" "\"$2\": ${3#? }" ;;
+  esac
+}
+
 # ble.sh reads macros in its own way and would run the suggestion; it has widgets of its own.
 # shellcheck disable=SC2154 # its variables
 __cmdai_ble() {
   function ble/widget/cmdai-suggest {
     local READLINE_LINE=$_ble_edit_str READLINE_POINT=$_ble_edit_ind
-    __cmdai_suggest || :
+    __cmdai_press suggest || :
     ble-edit/content/reset-and-check-dirty "$READLINE_LINE"
     ((_ble_edit_ind = READLINE_POINT < ${#_ble_edit_str} ? READLINE_POINT : ${#_ble_edit_str}))
     ble/widget/redraw-line
   }
+  function ble/widget/cmdai-explain {
+    local READLINE_LINE=$_ble_edit_str READLINE_POINT=$_ble_edit_ind
+    __cmdai_press explain || :
+    ble/widget/redraw-line
+  }
   function ble/widget/cmdai-enter {
-    if [[ $_ble_edit_str == '# '*[![:space:]]* && $_ble_edit_str != *$'\n'* && $__cmdai_at == 1 ]]; then
+    local READLINE_LINE=$_ble_edit_str
+    if [[ $__cmdai_put == '# '* ]] && __cmdai_untouched; then
+      __cmdai_say 'remove the # to run it'
+      ble/widget/redraw-line
+    elif [[ $_ble_edit_str == '# '*[![:space:]]* && $_ble_edit_str != *$'\n'* && $__cmdai_at == 1 ]]; then
       ble/widget/cmdai-suggest
     else
+      [[ ! $__cmdai_kept || $__cmdai_at != 1 ]] || __cmdai_remember
       ble/widget/accept-single-line-or-newline
     fi
   }
   local map
   for map in emacs vi_imap; do
-    [[ ${CMDAI_KEY-g} ]] && ble-bind -m "$map" -f C-g cmdai-suggest
-    [[ ${CMDAI_COMMENT-} == 0 ]] || { ble-bind -m "$map" -f C-m cmdai-enter && ble-bind -m "$map" -f RET cmdai-enter; }
+    __cmdai_ble_bind "$map" "$__cmdai_key" cmdai-suggest "${CMDAI_KEY+chosen}"
+    [[ $map == vi_imap && ! ${CMDAI_EXPLAIN_KEY-} ]] ||
+      __cmdai_ble_bind "$map" "$__cmdai_explain_key" cmdai-explain "${CMDAI_EXPLAIN_KEY+chosen}"
+    [[ ${CMDAI_COMMENT-} == 0 ]] || { __cmdai_ble_bind "$map" '\C-m' cmdai-enter '' &&
+      __cmdai_ble_bind "$map" RET cmdai-enter ''; }
   done
 }
 
-# The `2>/dev/null` keeps `set -x` quiet; the `|| :` keeps `set -e` from ending the shell.
-__cmdai_load() {
-  local map key=${CMDAI_KEY-\\C-g}
+# As __cmdai_bind does. A keymap that ble.sh has yet to load holds nothing: then the key is taken to do what it does
+# by default.
+# shellcheck disable=SC2154
+__cmdai_ble_bind() {
+  local ret key=$2 was
+  local -n kmap=_ble_decode_${1}_kmap_
   case $key in
-    ctrl-? | ^?) key="\\C-${key: -1}" ;;
-    alt-?) key="\\e${key: -1}" ;;
+    '\C-'?) key=C-${key: -1} ;;
+    '\e'?) key=M-${key: -1} ;;
+    RET) ;;
+    *) return 0 ;;
   esac
-  for map in emacs-standard vi-insert vi-command; do
-    [[ ! $key ]] || builtin bind -m "$map" -x "\"$key\": { __cmdai_suggest; } 2>/dev/null || :"
-    [[ ${CMDAI_COMMENT-} != 0 ]] || continue
-    builtin bind -m "$map" -x "\"\\C-x\\C-_C${map//[^a-z]/}\\a\": { __cmdai_enter $map \"\$_\"; } 2>/dev/null || :"
-    builtin bind -m "$map" '"\C-x\C-_C0\a": accept-line'
-    builtin bind -m "$map" "\"\\C-m\": \"\\C-x\\C-_C${map//[^a-z]/}\\a\\C-x\\C-_C0\\a\""
-    builtin bind -m "$map" "\"\\C-j\": \"\\C-x\\C-_C${map//[^a-z]/}\\a\\C-x\\C-_C0\\a\""
+  ble-decode-kbd "$key"
+  was=${kmap[$ret]-}
+  was=${was#*:ble/widget/}
+  case $key:$was in
+    *__cmdai_* | *:cmdai-*) was='' ;;
+    *: | C-g:bell | *:accept-single-line-or-newline | M-g:complete*) ;;
+    *) [[ $4 ]] || { __cmdai_tell "$2" "$was" && return 1; } ;;
+  esac
+  if [[ ! $was ]]; then
+    case $key in
+      C-g) was=bell ;;
+      M-g) was='complete context=glob' ;;
+      C-m | RET) was=accept-single-line-or-newline ;;
+    esac
+  fi
+  __cmdai_ble_was+=("$1" "$key" "${was:--}")
+  ble-bind -m "$1" -f "$key" "$3"
+}
+
+__cmdai_ble_unbind() {
+  local at
+  for ((at = 0; at < ${#__cmdai_ble_was[@]}; at += 3)); do
+    ble-bind -m "${__cmdai_ble_was[at]}" -f "${__cmdai_ble_was[at + 1]}" "${__cmdai_ble_was[at + 2]}"
   done
-  [[ ${CMDAI_COMMENT-} == 0 ]] || __cmdai_hook
+  # What ble.sh took over from readline.
+  ble-bind -m emacs -f 'M-C-_ 0' - -f 'M-C-_ e' -
+  ble-bind -m vi_imap -f 'M-C-_ 0' - -f 'M-C-_ i' -
+  ble-bind -m vi_nmap -f 'M-C-_ 0' - -f 'M-C-_ c' -
+  builtin unset -f ble/widget/cmdai-{suggest,explain,enter}
+}
+
+# Sets `key` to readline's spelling of $1.
+__cmdai_spell() {
+  key=$1
+  case $1 in
+    ctrl-? | ^?) key=${1: -1} key=\\C-${key,} ;;
+    alt-?) key=\\e${1: -1} ;;
+  esac
+}
+
+# The `2>/dev/null` of the bindings keeps `set -x` quiet; the `|| :` keeps `set -e` from ending the shell.
+__cmdai_load() {
+  local map key full=''
+  local -A keys does
+  [[ ! ${__cmdai_was[*]+set} ]] || __cmdai_unbind
+  builtin unset -v CMDAI_KEYS_TAKEN # of a shell around this one
+  builtin declare -gA __cmdai_was
+  __cmdai_was=() __cmdai_enter=''
+  __cmdai_spell "${CMDAI_EXPLAIN_KEY-alt-g}"
+  __cmdai_explain_key=$key
+  __cmdai_spell "${CMDAI_KEY-ctrl-g}"
+  __cmdai_key=$key
+  [[ $__cmdai_explain_key != "$key" ]] || __cmdai_explain_key=''
+  for key in "$key" "$__cmdai_explain_key" '\C-m' '\C-j'; do [[ ! $key ]] || keys[$key]=1; done
+  __cmdai_look quick
+  for map in "${__cmdai_maps[@]}"; do
+    __cmdai_bind "$map" "$__cmdai_key" suggest "${CMDAI_KEY+chosen}"
+    # There Esc and then g would be \eg.
+    [[ $map == vi-insert && ! ${CMDAI_EXPLAIN_KEY-} ]] ||
+      __cmdai_bind "$map" "$__cmdai_explain_key" explain "${CMDAI_EXPLAIN_KEY+chosen}"
+    [[ ${CMDAI_COMMENT-} == 0 ]] || __cmdai_bind_enter "$map"
+  done
+  __cmdai_hook
   [[ ! ${BLE_VERSION-} ]] || __cmdai_ble
   [[ " ${BLE_ONLOAD[*]-} " == *' __cmdai_ble '* ]] || BLE_ONLOAD+=(__cmdai_ble)
 }
-__cmdai_load
 
-builtin test -z "${__cmdai_aliases-}" || builtin shopt -s expand_aliases
-builtin unset -v __cmdai_aliases
+# Removes all of it.
+cmdai_unload() {
+  local -
+  set +aefux
+  local IFS=$' \t\n'
+  __cmdai_unbind
+  [[ ! ${__cmdai_ble_was[*]-} ]] || __cmdai_ble_unbind
+  __cmdai_unhook
+  # shellcheck disable=SC2046 # names
+  builtin unset -f $(builtin compgen -A function __cmdai_) cmdai_unload
+  builtin unset -v CMDAI_KEYS_TAKEN "${!__cmdai_@}"
+}
+
+__cmdai_load || \builtin :
+
+\builtin test -z "${__cmdai_allexport-}" || \builtin set -a
+\builtin test -z "${__cmdai_aliases-}" || \builtin shopt -s expand_aliases
+\builtin unset -v __cmdai_aliases __cmdai_allexport
