@@ -46,7 +46,7 @@ fn script_names_the_socket_of_the_server_and_how_to_greet_it() {
 
 #[test]
 fn script_without_a_socket_tells_nobody() {
-    for (shell, mark) in [(Shell::Zsh, r"__cmdai_socket='\'''\'' "), (Shell::Fish, "test -n '' -a ")] {
+    for (shell, mark) in [(Shell::Zsh, r"__cmdai_socket='\'''\'' "), (Shell::Fish, r"test -n \'\' -a ")] {
         let script = init_script(shell, Path::new("/opt/cmdai"), None).unwrap();
         assert!(script.contains(mark), "{script}");
     }
