@@ -99,9 +99,8 @@ function __cmdai_wide_rows --argument-names column line
     builtin math "$rows + floor($column / $COLUMNS)"
 end
 
-function __cmdai_menu --description 'a pager or a history search is open'
-    builtin commandline --paging-mode; or builtin commandline --search-mode
-    or builtin commandline --search-field >/dev/null 2>&1
+function __cmdai_menu --description 'a pager is open'
+    builtin commandline --paging-mode; or builtin commandline --search-field >/dev/null 2>&1
 end
 
 # Puts the whole line into __cmdai_line: `(...)` drops the newlines at the end, and the line would not be the same.
@@ -259,9 +258,9 @@ function __cmdai_remember_3 --argument-names line
     set -q fish_history; and test "$fish_history" != default; and set name $fish_history
     set -l file $__fish_user_data_dir/{$name}_history
     test -n "$name"; or return
-    builtin history save
     test -e $file; or command install -m 600 /dev/null $file 2>/dev/null
-    test -w $file; or return
+    test -f $file -a -w $file; or return
+    builtin history save
     builtin printf '%s cmd: %s\n  when: %s\n' - (string replace -a \\ \\\\ -- $line) (command date +%s) >>$file
     builtin history merge
 end
@@ -295,11 +294,11 @@ function __cmdai_hand_on
         return
     end
     set -g __cmdai_nested
-    for command in $$was
-        if builtin contains -- $command (builtin bind --function-names)
-            builtin commandline -f $command
+    for bound in $$was
+        if builtin contains -- $bound (builtin bind --function-names)
+            builtin commandline -f $bound
         else
-            eval $command
+            eval $bound # the person's own, as fish would
         end
     end
     set -e __cmdai_nested
@@ -324,8 +323,10 @@ function __cmdai_take --argument-names chosen name key command
     end
     for mode in default insert visual
         set -l taken
-        test -n "$name"; and set taken (__cmdai_owner $mode $name (string escape -- $key))
-        if test -n "$taken"
+        test -n "$name"; and set taken (__cmdai_owner $mode $name (string escape -- $key) $command)
+        if string match -q '__cmdai_*' -- "$taken"
+            continue # what the person chose comes before what we have for it
+        else if test -n "$taken"
             set -l entry "$name: $taken"
             builtin contains -- $entry $__cmdai_taken; or set -ga __cmdai_taken $entry
         else if test -n "$key"
@@ -335,8 +336,8 @@ function __cmdai_take --argument-names chosen name key command
 end
 
 # What others have bound to a key or to one that begins with it: fish would wait for the rest.
-function __cmdai_owner --argument-names mode name key
-    set -l pattern '^bind (?:-[Mm] \S+ |-s )*(?:\Q'$key'\E|'$name'\b)\S* (?!.*__cmdai_)(.*)'
+function __cmdai_owner --argument-names mode name key command
+    set -l pattern '^bind (?:-[Mm] \S+ |-s )*(?:\Q'$key'\E|'$name'\b)\S* (?!'$command')(.*)'
     builtin bind --user -M $mode 2>/dev/null | string match -rg $pattern | string sub -l 100
 end
 
@@ -345,8 +346,7 @@ function __cmdai_take_enter
     for mode in default insert visual
         set -l was (builtin bind --user -M $mode \r 2>/dev/null)
         if test -n "$was"; and not string match -q '*__cmdai_enter*' -- $was
-            # fish has quoted it.
-            eval set -g __cmdai_enter_$mode (string replace -r '^bind (?:-[Mm] \S+ |-s )*\S+ ' '' -- $was)
+            string replace -r '^bind (?:-[Mm] \S+ |-s )*\S+ ' '' -- $was | read --tokenize -ga __cmdai_enter_$mode
         end
         __cmdai_bind $mode \r __cmdai_enter
         set was (builtin bind --user -M $mode \n 2>/dev/null)
@@ -424,7 +424,7 @@ function cmdai_unload --description 'take cmdai out of this shell'
         # What was bound over ours since then stays.
         if builtin bind --user -M $__cmdai_keys[1..2] 2>/dev/null | string match -q '*__cmdai_*'
             builtin bind -e -M $__cmdai_keys[1..2]
-            eval $__cmdai_keys[3] # as fish has printed it
+            string match -e 'bind ' -- $__cmdai_keys[3] | read --tokenize -la was; and builtin bind $was[2..]
         end
         set -e __cmdai_keys[1..3]
     end

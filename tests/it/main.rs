@@ -21,6 +21,7 @@ mod pty;
 mod pty_all;
 mod pty_bash;
 mod pty_fish;
+mod pty_fish_plugins;
 mod pty_real;
 mod pty_stream;
 #[cfg(target_os = "linux")]

@@ -145,7 +145,9 @@ impl Term {
         if self.shell == Shell::Fish {
             text.pop();
         }
-        (text, fs::read_to_string(cursor).unwrap().trim().parse().unwrap())
+        // A chord that was sent again writes the files again.
+        let Ok(cursor) = fs::read_to_string(cursor).unwrap().trim().parse() else { return self.buffer() };
+        (text, cursor)
     }
 
     /// Waits until the buffer is `text`, and says where the cursor is.
@@ -213,6 +215,11 @@ impl Term {
         let _ = fs::remove_file(self.path("alive"));
         self.send(CLEAR).send("echo yes >alive").send(ENTER);
         self.until_true("a command to run", || self.read("alive") == "yes\n")
+    }
+
+    /// Runs a command line of the test's and waits until the shell is done with it.
+    pub(crate) fn still_works_by(&self, line: &str) -> &Self {
+        self.send(CLEAR).send(line).send(ENTER).still_works()
     }
 
     /// The descriptors of the shell's open sockets, seen from outside.
