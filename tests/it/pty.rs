@@ -300,7 +300,7 @@ fn write_core(home: &Path) {
 }
 
 /// Another build of the shell to test: CMDAI_TEST_FISH=/path/to/fish.
-fn program(shell: Shell) -> String {
+pub(crate) fn program(shell: Shell) -> String {
     let variable = format!("CMDAI_TEST_{}", shell.name().to_uppercase());
     std::env::var(variable).unwrap_or_else(|_| shell.name().to_owned())
 }

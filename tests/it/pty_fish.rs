@@ -8,7 +8,7 @@ use std::{
 
 use cmdai::{request::Shell, shell::init_script};
 
-use crate::pty::{CLEAR, CTRL_A, CTRL_C, CTRL_E, CTRL_G, ENTER, ESC, Setup, Term, UNDO};
+use crate::pty::{CLEAR, CTRL_A, CTRL_C, CTRL_E, CTRL_G, ENTER, ESC, Setup, Term, UNDO, program};
 
 const ALT_G: &str = "\x1bg";
 const ALT_ENTER: &str = "\x1b\r";
@@ -117,7 +117,7 @@ fn loop_body_takes_its_comment_line_literally() {
 fn vi_mode_asks_from_both_modes() {
     let term = Term::with(Shell::Fish, Setup { before: "fish_vi_key_bindings".into(), ..Setup::default() });
     term.typed("list files").send(CTRL_G).holds("echo 'an answer'");
-    term.send(ESC).send("cclist files").send(ESC).send(CTRL_G).asked(2);
+    term.send(ESC).shows("[N]").send("cclist files").shows("[I]").send(ESC).shows("[N]").send(CTRL_G).asked(2);
     term.holds("echo 'an answer'");
 }
 
@@ -338,7 +338,12 @@ fn explanation_is_shown_below_and_the_line_stays_as_it_is() {
         assert_eq!(term.read("arguments"), "widget --shell fish --tty-progress --explain\n");
         assert_eq!(term.read("request"), "rm -r build");
         term.send("X").holds("rm -r buiXld");
-        term.send(if keys.is_empty() { UNDO } else { "\x1bu" }).holds("rm -r build");
+        if keys.is_empty() {
+            term.send(UNDO);
+        } else {
+            term.send(ESC).shows("[N]").send("u");
+        }
+        term.holds("rm -r build");
         term.send("i").send(CLEAR).send(ALT_G).shows("cmdai: type a command, then press the key");
         term.asked(1).still_works();
     }
@@ -551,7 +556,8 @@ fn history_that_cannot_be_written_is_no_error() {
         }
         accept(&term, "say one", "echo 1");
         accept(&term, "say two", "echo 2");
-        let screen = term.screen();
+        // What fish 4 itself says of its file begins so.
+        let screen: String = term.screen().lines().filter(|row| !row.starts_with("history-file: ")).collect();
         assert!(!screen.contains("rror") && !screen.contains("warning") && !screen.contains("fish:"), "{screen}");
         term.still_works();
     }
@@ -572,7 +578,8 @@ fn unloading_leaves_no_trace_and_loading_works_again() {
          function other; echo other >>other; commandline -f execute; end
          bind \\cg 'echo mine'; bind -M insert \\eg other; bind \\r other; bind -M insert \\r 'other' 'true'
          function test_state
-             functions -an; functions --handlers; bind --user; bind --user -M insert; bind --user -M visual
+             functions -an; functions --handlers
+             for mode in default insert visual; bind --user -M $mode | string match -v '# Defined in *'; end
              set -ng; set -nU; abbr --show; complete | string match '*cmdai*'; env | string match '*CMDAI*'
          end";
     for key in [None, Some("ctrl-g")] {
@@ -611,8 +618,10 @@ fn abbreviation_is_shown_and_erased_like_any_other() {
     let term = Term::new(Shell::Fish);
     term.send("abbr --show >shown; abbr --list >listed; abbr --erase '??'; echo $status >erased; source init\r");
     term.still_works();
-    assert_eq!(term.read("shown").trim_end(), "abbr -a --function __cmdai_marks -- '??'");
-    assert_eq!((term.read("listed").as_str(), term.read("erased").as_str()), ("'??'\n", "0\n"));
+    // Newer ones quote it only where it would be a pattern.
+    let plain = |name: &str| term.read(name).replace('\'', "");
+    assert_eq!(plain("shown"), "abbr -a --function __cmdai_marks -- ??\n");
+    assert_eq!((plain("listed").as_str(), term.read("erased").as_str()), ("??\n", "0\n"));
     term.send("?? x").holds("# x");
     term.send(CLEAR).send("abbr --erase '??'; abbr --show >shown\r").still_works();
     assert_eq!(term.read("shown"), "");
@@ -665,19 +674,21 @@ fn fisher_installs_loads_and_removes_the_folder() {
         "true &; mv $HOME/init $HOME/kept; touch $HOME/init; mkdir -p .config/fish/conf.d .local/bin
          function cp_plugin; cp -RLf '{path}' .config/fish/conf.d/; source .config/fish/conf.d/cmdai.fish; emit cmdai_install; end
          function rm_plugin; emit cmdai_uninstall; rm .config/fish/conf.d/cmdai.fish; end
-         function state; functions -an; bind --user; set -ng | string match -v '__fish_*'; abbr --show; end"
+         function state; begin; functions -an; bind --user; set -ng; abbr --show; end | string match -v '__fish_*'; end"
     );
     let term = fish(&before, "");
     term.still_works_by("state >state1; cp_plugin 2>notice");
     assert_eq!(term.read("notice"), "cmdai: not found on PATH, in ~/.local/bin or in ~/.cargo/bin\n");
-    let program = "#!/bin/sh\n[ \"$*\" = 'init fish' ] && exec cat \"$HOME/kept\"\n";
-    fs::write(term.path(".local/bin/cmdai"), program).unwrap();
+    let finder = "#!/bin/sh\n[ \"$*\" = 'init fish' ] && exec cat \"$HOME/kept\"\n";
+    fs::write(term.path(".local/bin/cmdai"), finder).unwrap();
     fs::set_permissions(term.path(".local/bin/cmdai"), fs::Permissions::from_mode(0o755)).unwrap();
     term.still_works_by("cp_plugin 2>notice");
     term.send(CLEAR).send("# list files\r").holds("echo 'an answer'");
     assert_eq!(term.read("notice"), "");
     // A new shell loads it before config.fish.
-    term.send(CLEAR).send("fish -i\r").until("the inner prompt", |screen| screen.trim_end().ends_with('%'));
+    term.send(CLEAR)
+        .send(&format!("{} -i\r", program(Shell::Fish)))
+        .until("the inner prompt", |screen| screen.trim_end().ends_with('%'));
     term.holds("");
     term.send("?? list files").send(CTRL_G).asked(2).holds("echo 'an answer'");
     term.send(CLEAR).send("exit\r").still_works();
