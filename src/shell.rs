@@ -75,8 +75,16 @@ fn guard_bash(script: &str) -> String {
     )
 }
 
+/// The words are such as fish 2 knows: it would report an error of syntax in the script, not its age.
 fn guard_fish(script: &str) -> String {
-    format!("if status is-interactive\n{script}end\n")
+    let script = quote(script, Shell::Fish);
+    format!(
+        "# cmdai: shell integration. The script is quoted so that an old fish need not parse it.\n\
+         if status --is-interactive\nswitch \"$version\"\n\
+         case '1.*' '2.*' '3.0*' '3.1*' '3.2*' '3.3*' '3.4*' '3.5*'\n\
+         echo \"cmdai: fish $version has no Ctrl-G (3.6 or newer is needed); type: cmdai list large files\" >&2\n\
+         case '*'\neval {script}\nend\nend\n"
+    )
 }
 
 /// `text` as one word of `shell`.

@@ -25,6 +25,7 @@ mod pty;
 mod pty_all;
 mod pty_bash;
 mod pty_fish;
+mod pty_fish_plugins;
 #[cfg(all(feature = "llama", target_os = "linux"))]
 mod pty_random;
 mod pty_real;

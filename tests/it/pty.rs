@@ -226,6 +226,11 @@ impl Term {
         self.until_true("a command to run", || self.read("alive") == "yes\n")
     }
 
+    /// Runs a command line of the test's and waits until the shell is done with it.
+    pub(crate) fn still_works_by(&self, line: &str) -> &Self {
+        self.send(CLEAR).send(line).send(ENTER).still_works()
+    }
+
     /// The descriptors of the shell's open sockets, seen from outside.
     #[cfg(target_os = "linux")]
     pub(crate) fn sockets(&self) -> Vec<u32> {
@@ -304,7 +309,7 @@ fn write_core(home: &Path) {
 }
 
 /// Another build of the shell to test: CMDAI_TEST_FISH=/path/to/fish.
-fn program(shell: Shell) -> String {
+pub(crate) fn program(shell: Shell) -> String {
     let variable = format!("CMDAI_TEST_{}", shell.name().to_uppercase());
     std::env::var(variable).unwrap_or_else(|_| shell.name().to_owned())
 }
