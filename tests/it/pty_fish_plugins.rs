@@ -99,9 +99,9 @@ fn zoxide_and_direnv_keep_their_hooks() {
         term.still_works_by("mkdir -p deep/inside; cd deep/inside; cd; z inside; pwd >where; cd");
         term.until_true("the folder", || term.read("deep/inside/where").ends_with("/deep/inside\n"));
         term.still_works_by("functions --handlers | string match '*direnv*' >hooks");
-        assert!(term.read("hooks").contains("__direnv_export_eval"));
+        assert!(term.read("hooks").contains("__direnv_export_eval\n"));
         term.still_works_by("cmdai_unload; functions --handlers | string match '*direnv*' >hooks");
-        assert!(term.read("hooks").contains("__direnv_export_eval"));
+        assert!(term.read("hooks").contains("__direnv_export_eval\n"));
     });
 }
 
