@@ -304,70 +304,74 @@ function __cmdai_hand_on
     set -e __cmdai_nested
 end
 
+# The functions below get the bindings of the mode that are not fish's own as their last arguments: to ask fish about
+# each key would be most of what loading takes.
+
 # Binds $key in $mode and keeps the binding that it had for __cmdai_unload, but for ours.
 function __cmdai_bind --argument-names mode key command
-    set -l was (builtin bind --user -M $mode $key 2>/dev/null)
-    if not string match -q '*__cmdai_*' -- "$was"
-        set -ga __cmdai_keys $mode $key "$was"
-    end
+    set -l was
+    set -q argv[4]; and set was (builtin bind --user -M $mode $key 2>/dev/null)
+    string match -q '*__cmdai_*' -- "$was"; or set -ga __cmdai_keys $mode $key "$was"
     builtin bind -M $mode $key $command
 end
 
-# Takes the key of the variable $chosen or, if the person chose none, $key, where it and what begins with it is free.
-function __cmdai_take --argument-names chosen name key command
+# The same where the person chose the key, which leaves $name empty, or nobody has it or one that begins with it: fish
+# would wait for the rest.
+function __cmdai_take --argument-names mode name short key command
     set -l IFS \n
-    if set -q $chosen
-        set name
-        set key (string replace -r '^(?:ctrl-|\^|\\\\C-)(.)$' '\\\\c$1' -- "$$chosen" |
-            string replace -r '^alt-(.)$' '\\\\e$1' | string unescape)
-    end
-    for mode in default insert visual
-        set -l taken
-        test -n "$name"; and set taken (__cmdai_owner $mode $name (string escape -- $key) $command)
-        if string match -q '__cmdai_*' -- "$taken"
-            continue # what the person chose comes before what we have for it
-        else if test -n "$taken"
-            set -l entry "$name: $taken"
-            builtin contains -- $entry $__cmdai_taken; or set -ga __cmdai_taken $entry
-        else if test -n "$key"
-            __cmdai_bind $mode $key $command
-        end
+    test -n "$key"; or return
+    set -l pattern '^bind (?:-[Mm] \S+ |-s )*(?:'$name'\b|\\\\'$short')\S* (?!'$command')(?<owner>.*)'
+    if test -z "$name"; or not string match -rq $pattern -- $argv[6..]
+        __cmdai_bind $mode $key $command $argv[6..]
+    else if not string match -q '__cmdai_*' -- "$owner" # the key that the person chose for the other
+        set -l entry "$name: $(string sub -l 100 -- "$owner")"
+        builtin contains -- $entry $__cmdai_taken; or set -ga __cmdai_taken $entry
     end
 end
 
-# What others have bound to a key or to one that begins with it: fish would wait for the rest.
-function __cmdai_owner --argument-names mode name key command
-    set -l pattern '^bind (?:-[Mm] \S+ |-s )*(?:\Q'$key'\E|'$name'\b)\S* (?!'$command')(.*)'
-    builtin bind --user -M $mode 2>/dev/null | string match -rg $pattern | string sub -l 100
+# The key as fish writes it in a script.
+function __cmdai_key
+    string replace -r '^(?:ctrl-|\^|\\\\C-)(.)$' '\\\\c$1' -- $argv |
+        string replace -r '^alt-(.)$' '\\\\e$1' | string unescape
 end
 
-function __cmdai_take_enter
+function __cmdai_take_enter --argument-names mode
     set -l IFS \n
-    for mode in default insert visual
+    if set -q argv[2]
         set -l was (builtin bind --user -M $mode \r 2>/dev/null)
         if test -n "$was"; and not string match -q '*__cmdai_enter*' -- $was
             string replace -r '^bind (?:-[Mm] \S+ |-s )*\S+ ' '' -- $was | read --tokenize -ga __cmdai_enter_$mode
         end
-        __cmdai_bind $mode \r __cmdai_enter
-        set was (builtin bind --user -M $mode \n 2>/dev/null)
-        test -z "$was"; and __cmdai_bind $mode \n __cmdai_enter
     end
+    __cmdai_bind $mode \r __cmdai_enter $argv[2..]
+    set -q argv[2]; and builtin bind --user -M $mode \n >/dev/null 2>&1
+    or __cmdai_bind $mode \n __cmdai_enter
 end
 
 # Once, when all is loaded: conf.d comes before config.fish with the settings, and what took a key there would
 # otherwise get the task lines.
 function __cmdai_first_prompt --on-event fish_prompt
     builtin functions --erase __cmdai_first_prompt
+    set -l IFS \n
+    set -l key \cg
+    set -l explain \eg
+    set -l names ctrl-g alt-g
+    set -q CMDAI_KEY; and set names[1] ''; and set key (__cmdai_key $CMDAI_KEY)
+    set -q CMDAI_EXPLAIN_KEY; and set names[2] ''; and set explain (__cmdai_key $CMDAI_EXPLAIN_KEY)
     set -e __cmdai_taken
-    __cmdai_take CMDAI_KEY ctrl-g \cg __cmdai_suggest
-    __cmdai_take CMDAI_EXPLAIN_KEY alt-g \eg __cmdai_explain
+    for mode in default insert visual
+        set -l bound (builtin bind --user -M $mode 2>/dev/null)
+        __cmdai_take $mode "$names[1]" cg "$key" __cmdai_suggest $bound
+        set -q CMDAI_KEY; and set bound (builtin bind --user -M $mode)
+        __cmdai_take $mode "$names[2]" eg "$explain" __cmdai_explain $bound
+        test "$CMDAI_COMMENT" = 0; or __cmdai_take_enter $mode $bound
+    end
     set -eg CMDAI_KEYS_TAKEN
     set -q __cmdai_taken; and set -gx CMDAI_KEYS_TAKEN (string join '; ' -- $__cmdai_taken)
     if test "$CMDAI_COMMENT" = 0
         __cmdai_forget_marks
         return
     end
-    __cmdai_take_enter
     test -n '@CMDAI_SOCKET@' -a "$CMDAI_WARM_UP" != 0 -a "$CMDAI_SERVER" != 0; or return
     # fish cannot tell what is typed but by its keys. # itself is free in these modes; in vi's others it is not.
     set -g __cmdai_mode default

@@ -715,13 +715,6 @@ fn sign_is_not_drawn_before_its_time_and_cancelling_is_quick() {
 }
 
 #[test]
-fn quick_answer_shows_no_sign() {
-    let term = Term::new(Shell::Fish);
-    term.typed("list files").send(CTRL_G).holds("echo 'an answer'");
-    assert!(!term.transcript().contains("thinking"));
-}
-
-#[test]
 fn builtins_under_aliases_and_an_odd_ifs_change_nothing() {
     let aliases = "for name in printf contains functions bind abbr disown set_color count history
          function $name; return 1; end; end; function commandline; builtin commandline $argv; end";

@@ -62,11 +62,17 @@ fn asks_and_runs(term: &Term) {
     term.send(CLEAR).still_works();
 }
 
+/// To be called where a command is on the screen.
+fn clear(term: &Term) {
+    term.still_works_by("clear").send(CLEAR).send("clear\r");
+    term.until("a clear screen", |screen| !screen.contains("alive") && screen.trim_end().ends_with('%'));
+}
+
 #[test]
 fn fzf_keeps_its_keys() {
     in_every_order(FZF, |term| {
         term.send("mkdir -p found; touch found/needle; cd found\r").still_works_by("cd ..");
-        term.send("clear\r").until("a clear screen", |screen| screen.trim_end().ends_with('%'));
+        clear(term);
         term.send("ls found/\x14").shows("1/1").send(ENTER);
         term.until_true("the file", || term.buffer().0.trim_end() == "ls found/needle");
         term.send(CTRL_G).holds("echo 3 >>ran");
@@ -93,16 +99,16 @@ fn zoxide_and_direnv_keep_their_hooks() {
         term.still_works_by("mkdir -p deep/inside; cd deep/inside; cd; z inside; pwd >where; cd");
         term.until_true("the folder", || term.read("deep/inside/where").ends_with("/deep/inside\n"));
         term.still_works_by("functions --handlers | string match '*direnv*' >hooks");
-        assert!(term.read("hooks").contains("__direnv_export_eval"));
+        assert!(term.read("hooks").contains("__direnv_export_eval\n"));
         term.still_works_by("cmdai_unload; functions --handlers | string match '*direnv*' >hooks");
-        assert!(term.read("hooks").contains("__direnv_export_eval"));
+        assert!(term.read("hooks").contains("__direnv_export_eval\n"));
     });
 }
 
 #[test]
 fn transient_prompt_is_for_lines_that_run() {
     in_every_order(TRANSIENT, |term| {
-        term.send("clear\r").until("a clear screen", |screen| screen.trim_end().ends_with('%'));
+        clear(term);
         term.answers("0\nsafe\necho transient").send("# list files\r").holds("echo transient");
         assert!(!term.screen().contains("t>"));
         term.send(ENTER).until("the transient prompt", |screen| screen.contains("t> echo transient\ntransient"));
