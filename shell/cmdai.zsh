@@ -362,10 +362,13 @@ function __cmdai_hook() {
   esac
 }
 
+# zsh 5.8 has no -f nolast, which keeps LASTWIDGET.
 function __cmdai_go_on() {
   local before=$__cmdai_before[$1]
+  local -a nolast=(-f nolast)
+  [[ $ZSH_VERSION != 5.8* ]] || nolast=()
   shift
-  [[ -z $before ]] || zle $before -f nolast -N -- "$@"
+  [[ -z $before ]] || zle $before $nolast -N -- "$@"
 }
 
 # Others may hold our hook under names of their own; there what was before us takes its place, or what does nothing.
