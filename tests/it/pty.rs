@@ -91,6 +91,10 @@ impl Term {
         term
     }
 
+    pub(crate) fn shell(&self) -> Shell {
+        self.shell
+    }
+
     pub(crate) fn send(&self, keys: &str) -> &Self {
         let mut writer = self.writer.lock().unwrap();
         writer.write_all(keys.as_bytes()).unwrap();

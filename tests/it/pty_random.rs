@@ -103,7 +103,7 @@ fn trial(term: &Term, scripted: &Scripted, random: &mut Random, n: u64) {
         assert_eq!(term.buffer().0, text, "trial {n}: a late answer");
     }
     assert!(!term.path(&format!("ran-{n}")).exists(), "trial {n}: {answer} was run");
-    nothing_else_on_the_screen(term, &text, n);
+    nothing_else_on_the_screen(term, &text, &line, n);
     if !cancelled {
         term.send(UNDO);
         term.holds(&line);
@@ -130,21 +130,25 @@ fn while_waiting(term: &Term, random: &mut Random) -> bool {
     random.pause(200);
     let cancels = random.below(3) == 0;
     if cancels {
-        term.send(random.pick(&[CTRL_C, ESC]));
+        let key = random.pick(&[CTRL_C, ESC]);
+        term.send(key);
+        if key == ESC {
+            // With more behind it, it is the beginning of another key.
+            thread::sleep(Duration::from_millis(250));
+        }
     }
     cancels
 }
 
-/// The prompt with `text`, and what cmdai says in a line that begins with its name or a risk.
-fn nothing_else_on_the_screen(term: &Term, text: &str, n: u64) {
+/// The prompt with `text`, and what cmdai says in a line that begins with its name or a risk. In fish the line with the
+/// words stands above that, as any line that something was printed below.
+fn nothing_else_on_the_screen(term: &Term, text: &str, words: &str, n: u64) {
+    let [wanted, before] = [text, words].map(|text| format!("% {text}").trim_end().to_owned());
     let clean = |screen: &str| {
-        let mut lines = screen.lines().map(str::trim_end).filter(|line| !line.is_empty());
-        let ours = |line: &str| line.starts_with("cmdai: ") || line.starts_with("safe") || line.starts_with("caution");
-        let sign = screen.contains("thinking");
-        let wanted = format!("% {text}");
-        !sign
-            && lines.clone().any(|line| line == wanted.trim_end())
-            && lines.all(|line| line == wanted.trim_end() || ours(line))
+        let lines: Vec<&str> = screen.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let ours = |line: &str| ["cmdai: ", "safe", "caution"].iter().any(|start| line.starts_with(start));
+        let known = |line: &&str| *line == wanted || ours(line) || (term.shell() == Shell::Fish && *line == before);
+        !screen.contains("thinking") && lines.contains(&wanted.as_str()) && lines.iter().all(known)
     };
     term.until(&format!("a clean screen in trial {n}"), clean);
 }

@@ -112,7 +112,11 @@ fn serve(stream: UnixStream, script: &(Mutex<Script>, Condvar)) -> Option<()> {
             Task::Suggest(Request { words, current: Some(command), .. }) => format!("{command} <- {words}"),
             Task::Explain { command, .. } => format!("explain {command}"),
         });
-        let mut state = script.1.wait_timeout_while(state, Duration::from_secs(60), |state| state.held).ok()?.0;
+        while state.held {
+            state = script.1.wait_timeout(state, Duration::from_secs(1)).ok()?.0;
+            // A client that has gone gets its answer too late all the same.
+            let _ = to.write_all(frame(&Reply::Waiting).as_bytes());
+        }
         let reply = state.reply(&task);
         state.answered += 1;
         drop(state);
