@@ -20,6 +20,8 @@ mod prefix_cache;
 mod pty;
 mod pty_all;
 mod pty_bash;
+#[cfg(target_os = "linux")]
+mod pty_bash_plugins;
 mod pty_fish;
 mod pty_real;
 mod pty_stream;
