@@ -252,6 +252,7 @@ __cmdai_explain() {
 # Enter is a macro of two keys: this function, then one that does nothing until we have seen an ordinary line. $1 is the
 # keymap, $2 the user's $_, handed back.
 __cmdai_accept() {
+  [[ ! ${BLE_ATTACHED-} ]] || return 0 # there the second key cannot be taken back
   builtin bind -m "$1" '"\e\C-_0": ""'
   if [[ $__cmdai_put == '# '* ]] && __cmdai_untouched; then
     __cmdai_say 'remove the # to run it'
@@ -323,7 +324,8 @@ __cmdai_clean() {
   local mark
   __cmdai_value=$1
   # shellcheck disable=SC2016
-  for mark in __cmdai_mark$'\n' '__cmdai_mark;' $'\n__cmdai_mark' ';__cmdai_mark' __cmdai_mark __cmdai_ble \
+  for mark in __cmdai_mark$'\n' '__cmdai_mark;' $'\n__cmdai_mark' ';__cmdai_mark' __cmdai_mark \
+    __cmdai_ble_attach __cmdai_ble \
     '${__cmdai_none[__cmdai_at=2]-}' '${__cmdai_none[__cmdai_at=0]-}'; do
     __cmdai_value=${__cmdai_value//"$mark"/}
   done
@@ -392,6 +394,8 @@ __cmdai_take() {
     '' | 'f abort' | 'f accept-line' | 'f glob-complete-word' | 'f self-insert') ;;
     *) [[ $3 ]] || { __cmdai_tell "$2" "${was#? }" && return 1; } ;;
   esac
+  # 5.1 loses other commands when a new one is bound over one.
+  [[ ${does[$1 $2]-} != x* ]] || builtin bind -m "$1" -r "$2"
   __cmdai_was[$1 $2]=$was
 }
 
@@ -494,21 +498,27 @@ __cmdai_ble() {
       ble/widget/cmdai-suggest
     else
       [[ ! $__cmdai_kept || $__cmdai_at != 1 ]] || __cmdai_remember
-      ble/widget/accept-single-line-or-newline
+      "ble/widget/$1" "${@:2}"
     fi
   }
-  local map
-  for map in emacs vi_imap; do
+  # Not before it has taken over what is bound in readline, ours too, and can say what others have bound.
+  blehook ATTACH!=__cmdai_ble_attach
+  [[ ! ${BLE_ATTACHED-} ]] || __cmdai_ble_attach
+}
+
+# Binds our keys in ble.sh's keymaps. What was typed while a command ran comes with C-j for Enter.
+__cmdai_ble_attach() {
+  local map key
+  for map in emacs vi_imap vi_nmap; do
     __cmdai_ble_bind "$map" "$__cmdai_key" cmdai-suggest "${CMDAI_KEY+chosen}"
     [[ $map == vi_imap && ! ${CMDAI_EXPLAIN_KEY-} ]] ||
       __cmdai_ble_bind "$map" "$__cmdai_explain_key" cmdai-explain "${CMDAI_EXPLAIN_KEY+chosen}"
-    [[ ${CMDAI_COMMENT-} == 0 ]] || { __cmdai_ble_bind "$map" '\C-m' cmdai-enter '' &&
-      __cmdai_ble_bind "$map" RET cmdai-enter ''; }
+    [[ ${CMDAI_COMMENT-} != 0 ]] || continue
+    for key in '\C-m' RET '\C-j'; do __cmdai_ble_bind "$map" "$key" cmdai-enter ''; done
   done
 }
 
-# As __cmdai_bind does. A keymap that ble.sh has yet to load holds nothing: then the key is taken to do what it does
-# by default.
+# As __cmdai_bind does; Enter's widget is told what it stands for.
 # shellcheck disable=SC2154
 __cmdai_ble_bind() {
   local ret key=$2 was
@@ -522,20 +532,29 @@ __cmdai_ble_bind() {
   ble-decode-kbd "$key"
   was=${kmap[$ret]-}
   was=${was#*:ble/widget/}
-  case $key:$was in
-    *__cmdai_* | *:cmdai-*) was='' ;;
-    *: | C-g:bell | *:accept-single-line-or-newline | M-g:complete*) ;;
-    *) [[ $4 ]] || { __cmdai_tell "$2" "$was" && return 1; } ;;
+  case $was in
+    cmdai-*) return 0 ;;
+    # A keymap that is yet to be loaded, or what ble.sh took over from our bindings in readline.
+    '' | *__cmdai_* | '.MACRO 27 31 '*) __cmdai_ble_default "$1" "$key" ;;
+    bell | vi-command/show-line-info | accept-* | 'complete context=glob') ;;
+    *) [[ $4 ]] || { __cmdai_tell "$2" "$was" && return 0; } ;;
   esac
-  if [[ ! $was ]]; then
-    case $key in
-      C-g) was=bell ;;
-      M-g) was='complete context=glob' ;;
-      C-m | RET) was=accept-single-line-or-newline ;;
-    esac
-  fi
   __cmdai_ble_was+=("$1" "$key" "${was:--}")
+  [[ $3 != cmdai-enter ]] || set -- "$1" "$2" "$3 $was"
   ble-bind -m "$1" -f "$key" "$3"
+}
+
+# Sets `was` to what ble.sh has for key $2 of keymap $1.
+__cmdai_ble_default() {
+  case $1:$2 in
+    vi_nmap:C-g) was=vi-command/show-line-info ;;
+    *:C-g) was=bell ;;
+    *:C-j) was=accept-line ;;
+    vi_nmap:C-m | vi_nmap:RET) was='accept-single-line-or vi-command/forward-first-non-space' ;;
+    *:C-m | *:RET) was=accept-single-line-or-newline ;;
+    emacs:M-g | vi_imap:M-g) was='complete context=glob' ;;
+    *) was='' ;;
+  esac
 }
 
 __cmdai_ble_unbind() {
@@ -559,10 +578,8 @@ __cmdai_spell() {
   esac
 }
 
-# The `2>/dev/null` of the bindings keeps `set -x` quiet; the `|| :` keeps `set -e` from ending the shell.
 __cmdai_load() {
-  local map key full=''
-  local -A keys does
+  local key
   [[ ! ${__cmdai_was[*]+set} ]] || __cmdai_unbind
   builtin unset -v CMDAI_KEYS_TAKEN # of a shell around this one
   builtin declare -gA __cmdai_was
@@ -572,7 +589,21 @@ __cmdai_load() {
   __cmdai_spell "${CMDAI_KEY-ctrl-g}"
   __cmdai_key=$key
   [[ $__cmdai_explain_key != "$key" ]] || __cmdai_explain_key=''
-  for key in "$key" "$__cmdai_explain_key" '\C-m' '\C-j'; do [[ ! $key ]] || keys[$key]=1; done
+  if [[ ${BLE_VERSION-} ]]; then
+    [[ ${CMDAI_COMMENT-} == 0 ]] || __cmdai_enter=ble
+    __cmdai_ble
+  else
+    __cmdai_bind_all
+  fi
+  __cmdai_hook
+  [[ " ${BLE_ONLOAD[*]-} " == *' __cmdai_ble '* ]] || BLE_ONLOAD+=(__cmdai_ble)
+}
+
+# The `2>/dev/null` of the bindings keeps `set -x` quiet; the `|| :` keeps `set -e` from ending the shell.
+__cmdai_bind_all() {
+  local map key full=''
+  local -A keys does
+  for key in "$__cmdai_key" "$__cmdai_explain_key" '\C-m' '\C-j'; do [[ ! $key ]] || keys[$key]=1; done
   __cmdai_look quick
   for map in "${__cmdai_maps[@]}"; do
     __cmdai_bind "$map" "$__cmdai_key" suggest "${CMDAI_KEY+chosen}"
@@ -581,9 +612,6 @@ __cmdai_load() {
       __cmdai_bind "$map" "$__cmdai_explain_key" explain "${CMDAI_EXPLAIN_KEY+chosen}"
     [[ ${CMDAI_COMMENT-} == 0 ]] || __cmdai_bind_enter "$map"
   done
-  __cmdai_hook
-  [[ ! ${BLE_VERSION-} ]] || __cmdai_ble
-  [[ " ${BLE_ONLOAD[*]-} " == *' __cmdai_ble '* ]] || BLE_ONLOAD+=(__cmdai_ble)
 }
 
 # Removes all of it.

@@ -24,6 +24,8 @@ mod prefix_cache;
 mod pty;
 mod pty_all;
 mod pty_bash;
+#[cfg(target_os = "linux")]
+mod pty_bash_plugins;
 mod pty_fish;
 mod pty_fish_plugins;
 #[cfg(all(feature = "llama", target_os = "linux"))]

@@ -363,9 +363,9 @@ fn commented_suggestion_is_neither_run_nor_asked_for_again() {
         term.holds("# touch ran; touch ran");
         term.send(ENTER).shows("cmdai: remove the # to run it").holds("# touch ran; touch ran");
         assert!(!term.path("ran").exists() && term.calls() == 1);
-        term.send(CTRL_G).asked(2);
+        term.answers("0\nsafe\ntouch ran").send(CTRL_G).holds("touch ran");
         assert_eq!(term.read("arguments"), "widget --shell bash --stream --candidate 2\n");
-        term.send(CLEAR).send("touch ran\r").until_true("it to run", || term.path("ran").exists());
+        term.send(ENTER).until_true("it to run", || term.path("ran").exists());
     }
 }
 
@@ -624,16 +624,16 @@ fn everything_works_in_hard_surroundings() {
         "set -eu",
         "set -a",
         "IFS=: ; set -o noclobber",
-        "IFS=0123456789",
         "shopt -s nocasematch failglob extglob; set -f",
         "PS1='one\\ntwo % '",
         "PS1='\\[\\e[32m\\]日本\\[\\e[m\\] % '",
-        "alias local=false bind=false history=false test=false declare=false eval=false export=false unset=false",
-        "test() { false; }; printf() { false; }; bind() { false; }; history() { false; }; export() { false; }",
+        "alias local=false history=false test=false declare=false export=false unset=false",
+        "test() { false; }; printf() { false; }; history() { false; }; export() { false; }",
         "HISTFILE=/dev/null; readonly HISTFILE HISTCONTROL",
         "set -o vi",
     ] {
         let term = with(before, "");
+        term.send("IFS=0123456789abcdefghijklmnopqrstuvwxyz_\r");
         term.resize(24, 20);
         offered(&term, "list 日本 e\u{301} files", "true 1 日本 e\u{301}");
         term.answers("0 2\ncaution: a reason that is longer than a row\ntrue 2").send(CTRL_G);

@@ -1,0 +1,3 @@
+set -o emacs
+eval "$(</tmp/drv/inst.bash)"
+printf "%s\n" "${__T[@]}"
