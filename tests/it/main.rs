@@ -27,6 +27,7 @@ mod pty_bash;
 #[cfg(target_os = "linux")]
 mod pty_bash_plugins;
 mod pty_fish;
+#[cfg(target_os = "linux")]
 mod pty_fish_plugins;
 #[cfg(all(feature = "llama", target_os = "linux"))]
 mod pty_random;
@@ -36,6 +37,7 @@ mod pty_stream;
 mod pty_warm;
 mod pty_zsh;
 mod pty_zsh_offer;
+#[cfg(target_os = "linux")]
 mod pty_zsh_plugins;
 mod pull;
 mod reference;
