@@ -3,5 +3,5 @@
 if __cmdai_bin=$(PATH=$PATH:~/.local/bin:~/.cargo/bin && \builtin type -P cmdai); then
   \builtin eval "$("$__cmdai_bin" init bash)"
 elif [[ $- == *i* ]]; then
-  \builtin printf 'cmdai: the program is not on PATH, in ~/.local/bin or in ~/.cargo/bin; Ctrl-G stays what it was\n' >&2
+  \builtin printf 'cmdai: no program on PATH, in ~/.local/bin or in ~/.cargo/bin: Ctrl-G is not bound\n' >&2
 fi

@@ -497,7 +497,8 @@ const STATE: &str = r#"
 state() {
   for map in emacs-standard vi-insert vi-command; do bind -m $map -psX; done
   declare -f; shopt; set -o; trap; alias; complete
-  declare -p | grep -av '^declare -[^ ]* \(_\|BASH.*\|EPOCH.*\|RANDOM\|SRANDOM\|SECONDS\|LINENO\|HIST.*\|COMP_WORDBREAKS\|DIRSTACK\|GROUPS\|PIPESTATUS\|map\|FUNCNAME\|LINES\|COLUMNS\|PPID\)\(=\|$\)'
+  local bash='_\|BASH.*\|EPOCH.*\|S*RANDOM\|SECONDS\|LINENO\|HIST.*\|COMP_WORDBREAKS\|DIRSTACK\|GROUPS\|PIPESTATUS'
+  declare -p | grep -av "^declare -[^ ]* \($bash\|bash\|map\|FUNCNAME\|LINES\|COLUMNS\|PPID\)\(=\|\$\)"
 }
 "#;
 

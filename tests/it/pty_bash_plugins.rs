@@ -30,7 +30,8 @@ fn starship() -> String {
     let program = fetched("bin/starship");
     // It takes the loader for itself. Its prompt ends as the harness expects.
     format!(
-        "export STARSHIP_CONFIG=$HOME/starship.toml; echo 'format = \"$directory\\n$character\"\nright_format = \"$time\"
+        "export STARSHIP_CONFIG=$HOME/starship.toml
+         echo 'format = \"$directory\\n$character\"\nright_format = \"$time\"
          [character]\nsuccess_symbol = \"%\"\nerror_symbol = \"%\"' >$STARSHIP_CONFIG
          eval \"$({program} init bash --print-full-init | sed 's|/[^ \"]*/ld-linux[^ \"]*|{program}|g')\""
     )
