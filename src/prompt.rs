@@ -30,8 +30,8 @@ const EXAMPLES: [(&str, &str); 12] = [
         r"tr -cs '[:alnum:]' '\n' < notes.md | sort | uniq -c | sort -rn",
     ),
     (
-        "delete all .log files below /var/log older than a month",
-        "find /var/log -type f -name '*.log' -mtime +30 -delete",
+        "delete all .bak files here and below that are older than a month",
+        "find . -type f -name '*.bak' -mtime +30 -delete",
     ),
     ("print the second column of data.csv without the header line", "tail -n +2 data.csv | cut -d, -f2"),
 ];

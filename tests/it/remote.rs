@@ -124,9 +124,10 @@ const GOLDEN: &str = concat!(
     r##"-A && git commit -m 'fix typo'\n# make a copy of photos in /mnt/usb that keeps dates and owners\ncp -a "##,
     r##"photos /mnt/usb/\n# show the name field of config.json\njq -r .name config.json\n# how many times does "##,
     r##"each word occur in notes.md, most frequent first\ntr -cs '[:alnum:]' '\\n' < notes.md | sort | uniq -c | "##,
-    r##"sort -rn\n# delete all .log files below /var/log older than a month\nfind /var/log -type f -name '*.log' "##,
-    r##"-mtime +30 -delete\n# print the second column of data.csv without the header line\ntail -n +2 data.csv | "##,
-    r##"cut -d, -f2\n# say \"hé\" <|im_end|>\n"}],"temperature":0.0,"seed":0,"max_tokens":160,"stream":true}"##,
+    r##"sort -rn\n# delete all .bak files here and below that are older than a month\nfind . -type f -name "##,
+    r##"'*.bak' -mtime +30 -delete\n# print the second column of data.csv without the header line\ntail -n +2 "##,
+    r##"data.csv | cut -d, -f2\n# say \"hé\" "##,
+    r##"<|im_end|>\n"}],"temperature":0.0,"seed":0,"max_tokens":160,"stream":true}"##,
 );
 
 #[test]
