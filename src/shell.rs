@@ -52,10 +52,13 @@ fn code(script: &str) -> String {
 
 fn guard_zsh(script: &str) -> String {
     let script = quote(script, Shell::Zsh);
+    let old = "${ZSH_VERSION%%.*} * 100 + ${${ZSH_VERSION#*.}%%[^0-9]*} < 508";
     format!(
         "# cmdai: shell integration. The script is quoted so that it is parsed under zsh's own options, not yours.\n\
-         if [[ -o interactive && -o zle ]]; then\n'builtin' 'emulate' 'zsh' '-o' 'no_aliases' '-o' 'no_err_exit' '-c' \
-         {script}\nfi\n"
+         if [[ ! -o interactive || ! -o zle ]]; then :; elif (( {old} )); then\n\
+         'builtin' 'print' -u2 -r -- \
+         \"cmdai: zsh $ZSH_VERSION has no Ctrl-G (5.8 or newer is needed); type: cmdai list large files\"\nelse\n\
+         'builtin' 'emulate' 'zsh' '-o' 'no_aliases' '-o' 'no_err_exit' '-c' {script}\nfi\n"
     )
 }
 
