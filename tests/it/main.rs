@@ -26,6 +26,9 @@ mod pty_stream;
 #[cfg(target_os = "linux")]
 mod pty_warm;
 mod pty_zsh;
+mod pty_zsh_offer;
+#[cfg(target_os = "linux")]
+mod pty_zsh_plugins;
 mod pull;
 mod reference;
 mod remote;

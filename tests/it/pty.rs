@@ -292,8 +292,14 @@ fn write_core(home: &Path) {
     fs::write(home.join("answer"), "0\n\necho 'an answer'").unwrap();
 }
 
+/// Another build of the shell to test: CMDAI_TEST_FISH=/path/to/fish.
+fn program(shell: Shell) -> String {
+    let variable = format!("CMDAI_TEST_{}", shell.name().to_uppercase());
+    std::env::var(variable).unwrap_or_else(|_| shell.name().to_owned())
+}
+
 fn command(shell: Shell, home: &Path, setup: &Setup) -> CommandBuilder {
-    let mut command = CommandBuilder::new(shell.name());
+    let mut command = CommandBuilder::new(program(shell));
     let (rc, load, dump) = match shell {
         Shell::Zsh => (home.join(".zshrc"), "eval \"$(<$HOME/init)\"\n", ZSH_DUMP),
         Shell::Bash => (home.join("bashrc"), "eval \"$(<$HOME/init)\"\n", BASH_DUMP),

@@ -4,7 +4,7 @@ use std::fs;
 
 use cmdai::request::Shell;
 
-use crate::pty::{CTRL_C, CTRL_G, ENTER, ESC, Setup, Term, UNDO};
+use crate::pty::{CLEAR, CTRL_C, CTRL_G, ENTER, ESC, Setup, Term, UNDO};
 
 const ANSWER: &str = "echo 'an answer'";
 const TRAP: &str = "# tidy up; touch ran";
@@ -184,20 +184,174 @@ fn hidden_options_of_the_core_stay_out_of_the_job_table() {
 }
 
 #[test]
-fn request_reaches_history_only_if_asked_for() {
-    for (value, line) in [("1", "# list files"), ("0", "")] {
-        let env = vec![("CMDAI_HISTORY", value.to_owned())];
-        let term = Term::with(Shell::Zsh, Setup { env, after: "HISTSIZE=10".into(), ..Setup::default() });
-        term.send("# list files\r").shows("an answer").holds(ANSWER);
-        term.send(ENTER).until("it to run", |screen| screen.contains("\nan answer"));
-        term.send("\x1b[A\x1b[A");
-        term.until_true("the history", || term.buffer().0 == if line.is_empty() { ANSWER } else { line });
-    }
-}
-
-#[test]
 fn one_undo_brings_a_task_line_back() {
     let term = Term::new(Shell::Zsh);
     term.send("# list files\r").shows("an answer").holds(ANSWER);
     term.send(UNDO).holds("# list files");
+}
+
+const OTHER: &str = "other() { BUFFER+=other }; zle -N other";
+const ALT_G: &str = "\x1bg";
+
+/// What `zsh` answers to `command`, typed at its prompt.
+fn says(term: &Term, command: &str) -> String {
+    term.send(CLEAR).send(&format!("{command} >said\r")).still_works();
+    term.read("said")
+}
+
+#[test]
+fn keys_of_others_are_left_to_them_and_told() {
+    let term = with(&format!("{OTHER}; bindkey '^G' other '^[g' other"), "");
+    term.send("a").send(CTRL_G).send(ALT_G).holds("aotherother");
+    assert_eq!(says(&term, "env | grep KEYS_TAKEN"), "CMDAI_KEYS_TAKEN=ctrl-g: other; alt-g: other\n");
+    term.send("# list files\r").asked(1).holds(ANSWER);
+    for (before, told) in [
+        ("bindkey -s '^G' 'make\\n'", "ctrl-g: \"make^J\"\n"),
+        ("bindkey '^G' list-expand", "ctrl-g: list-expand\n"),
+        ("bindkey -M vicmd '^[g' get-line", "alt-g: get-line\n"),
+        ("bindkey -r '^G'; bindkey '^Gx' list-expand", "\n"),
+    ] {
+        assert_eq!(says(&with(before, ""), "print -r -- $CMDAI_KEYS_TAKEN"), told);
+    }
+}
+
+#[test]
+fn keys_that_are_free_or_chosen_are_taken_and_nothing_is_told() {
+    let told = ("CMDAI_KEYS_TAKEN", "of a parent".to_owned());
+    let term = Term::with(Shell::Zsh, Setup { env: vec![told.clone()], loads: 2, ..Setup::default() });
+    assert_eq!(says(&term, "print -r -- $+CMDAI_KEYS_TAKEN"), "0\n");
+    let env = vec![told, ("CMDAI_KEY", "ctrl-g".into()), ("CMDAI_EXPLAIN_KEY", "^T".into())];
+    let before = format!("{OTHER}; bindkey '^G' other '^T' other");
+    let term = Term::with(Shell::Zsh, Setup { env, before, ..Setup::default() });
+    term.typed("list files").send(CTRL_G).asked(1).holds(ANSWER);
+    term.send("\x14").asked(2).shows("an answer");
+    assert!(term.read("arguments").contains("--explain"));
+    assert_eq!(says(&term, "print -r -- $+CMDAI_KEYS_TAKEN"), "0\n");
+}
+
+#[test]
+fn explain_key_can_be_taken_away_and_is_not_bound_in_vi_insert_mode() {
+    for (value, before) in [("", ""), ("^[g", "bindkey -v; unset CMDAI_EXPLAIN_KEY")] {
+        let env = vec![("CMDAI_EXPLAIN_KEY", value.to_owned())];
+        let term = Term::with(Shell::Zsh, Setup { env, before: before.into(), ..Setup::default() });
+        // In vi mode that is a command which another key completes; insert mode knows the chord of the tests.
+        term.typed("list files").send(ALT_G).send("ai").still_works();
+        assert_eq!(term.calls(), 0);
+    }
+    let env = vec![("CMDAI_EXPLAIN_KEY", "alt-g".to_owned())];
+    let term = Term::with(Shell::Zsh, Setup { env, before: "bindkey -v".into(), ..Setup::default() });
+    term.typed("list files").send(ALT_G).asked(1);
+    with("bindkey -v; KEYTIMEOUT=100", "").typed("list files").send(ESC).send("0").send(ALT_G).asked(1);
+}
+
+/// Keeps the integration from being loaded by the rc file.
+const UNLOADED: &str = "eval() { :; }";
+
+/// Writes all of a shell's state that an integration could touch.
+const STATE: &str = r#"unfunction eval
+state() {
+  local map
+  print -rl -- ${(ok)functions} ${(okv)widgets} ${(ok)parameters:#(sysparams|errnos)} $keymaps
+  for map in $keymaps; do bindkey -L -M $map; done
+  zle -lL; zstyle -L; setopt; export; trap
+  typeset -p ${(M)${(k)parameters}:#*_functions}
+} 2>&1
+load() { builtin eval "$(<$HOME/init)" }"#;
+
+/// The lines that only one of them has.
+fn differences<'a>(one: &'a str, other: &'a str) -> Vec<&'a str> {
+    let only = |a: &'a str, b: &'a str| a.lines().filter(move |line| !b.lines().any(|other| other == *line));
+    only(one, other).chain(only(other, one)).collect()
+}
+
+#[test]
+fn unloading_leaves_no_trace_and_loading_again_works() {
+    let azhw = "autoload -Uz add-zle-hook-widget; seen() { :; }; add-zle-hook-widget line-init seen
+                add-zle-hook-widget line-finish seen; add-zle-hook-widget line-pre-redraw seen";
+    let by_hand = "seen() { seen=1; }; zle -N zle-line-init seen; zle -N zle-line-pre-redraw seen";
+    let keys = "other() { zle accept-line }; zle -N other; bindkey '^M' other '^[g' other; bindkey -s '^G' 'x^M'";
+    let late = "late() { precmd_functions=(); bindkey '^M' other }; precmd_functions=(late)";
+    let keys_late = format!("{keys}; bindkey -v; bindkey '^J' other; {late}");
+    for (before, value) in [("", "unset"), (azhw, "unset"), (by_hand, "unset"), (keys, "^G"), (&keys_late, "^ ")] {
+        let before = format!("{UNLOADED}; zmodload zsh/{{system,complete}}; {before}");
+        let after = format!("{STATE}; CMDAI_KEY='{value}'; [[ $CMDAI_KEY != unset ]] || unset CMDAI_KEY");
+        let term = Term::with(Shell::Zsh, Setup { before, after, ..Setup::default() });
+        term.send("state >one\r").still_works();
+        for round in 1..=2 {
+            term.send("load; state >two\r").still_works();
+            assert!(term.read("two").contains("__cmdai_hook"));
+            term.send("# list files\r").asked(round).holds(ANSWER);
+            term.send(CLEAR).send("cmdai_unload; state >three\r").still_works();
+            assert_eq!(differences(&term.read("one"), &term.read("three")), [""; 0]);
+            fs::remove_file(term.path("three")).unwrap();
+        }
+        term.send(CLEAR).send("echo '# list' >out\r").until_true("a line", || term.read("out") == "# list\n");
+        assert_eq!(term.calls(), 2);
+        assert!(!term.screen().contains("__cmdai") && !term.screen().contains("No such"), "{}", term.screen());
+    }
+}
+
+/// zsh-syntax-highlighting before 0.8 puts a widget of its own around every one it finds.
+#[test]
+fn unloading_leaves_nothing_missing_where_others_hold_our_hooks() {
+    let wrap = "wrap() { zle -A $1 was-$1; zle -N $1 wrap-$1
+                functions[wrap-$1]='print x >>$HOME/'$1'; zle was-'$1' -- \"$@\"' }
+                wrap zle-line-init; wrap cmdai-suggest; wrap accept-line";
+    let by_azhw =
+        "autoload -Uz add-zle-hook-widget; seen() { print x >>$HOME/seen }; add-zle-hook-widget line-init seen";
+    for after in [wrap, by_azhw] {
+        let term = with("", after);
+        term.send("# list files\r").asked(1).holds(ANSWER);
+        term.send(CLEAR).send("cmdai_unload\r").still_works();
+        term.send("clear\r").until("a clear screen", |screen| screen.trim_end() == "%");
+        term.send("echo 1 >out\r").until_true("a line", || term.read("out") == "1\n").still_works();
+        assert!(!term.screen().contains("cmdai") && !term.screen().contains("No such"), "{}", term.screen());
+    }
+}
+
+#[test]
+fn zsh_that_is_too_old_gets_one_line_and_nothing_bound() {
+    let before = format!("{UNLOADED}; unalias -a");
+    let after =
+        STATE.replace("load()", "load-as()") + "\nload-as() { local ZSH_VERSION=$1; builtin eval \"$(<$HOME/init)\" }";
+    let term = Term::with(Shell::Zsh, Setup { before, after, ..Setup::default() });
+    for (version, notices) in [("4.3.11", 1), ("5.7.1", 1), ("5.8", 0), ("5.10.1-dev", 0), ("6.0", 0)] {
+        term.send(&format!("state >one; load-as {version} >out 2>err; state >two\r")).still_works();
+        assert_eq!(term.read("err").lines().count(), notices);
+        assert_eq!(term.read("one") == term.read("two"), notices == 1, "{version}");
+        assert_eq!(term.read("out"), "");
+    }
+    term.send("load-as 5.7.1 2>err\r").still_works();
+    let notice = "cmdai: zsh 5.7.1 has no Ctrl-G (5.8 or newer is needed); type: cmdai list large files\n";
+    assert_eq!(term.read("err"), notice);
+}
+
+#[test]
+fn odd_surroundings_do_not_matter() {
+    let surroundings = [
+        "set -eu",
+        "setopt err_return no_unset warn_create_global warn_nested_var pipe_fail",
+        "IFS=:e",
+        "setopt no_clobber no_multibyte",
+        "emulate sh; setopt prompt_percent; PS1='%% '",
+        "emulate ksh; setopt prompt_percent; PS1='%% '",
+        "RPS1='right%%'; PS1=$'one\\ntwo %% '",
+        "setopt transient_rprompt prompt_subst; RPS1='$(print right%%)'; PS1='%F{red}%B%% %b%f'",
+        "unset HISTFILE; HISTSIZE=0; readonly SAVEHIST",
+        "zle-keymap-select() { zle reset-prompt }; zle -N zle-keymap-select; TMOUT=1; TRAPALRM() { zle reset-prompt }",
+        "zmodload zsh/zprof; TRAPINT() { return $((128 + $1)) }; TRAPWINCH() { zle && zle reset-prompt }",
+        "setopt combining_chars; PS1='é日 %% '",
+        "fignore=(x); zstyle ':completion:*' menu select; zstyle '*' format '%d'; autoload -Uz compinit; compinit -u",
+    ];
+    for (before, after) in surroundings.iter().flat_map(|text| [(*text, ""), ("", *text)]) {
+        eprintln!("{before:?} {after:?}");
+        let term = with(before, after);
+        term.answers("0\ndangerous: deletes\nprint -r '日e\u{301}' >out");
+        term.send("# list files\r").asked(1).holds("print -r '日e\u{301}' >out");
+        term.shows("dangerous: deletes").send("2").holds("print -r '日e\u{301}' >out2");
+        term.until("the note to go", |screen| !screen.contains("deletes"));
+        term.send(ENTER).until_true("it to run", || term.read("out2") == "日e\u{301}\n");
+        term.answers("0\nsafe\nls  lists").typed("ls").send(ALT_G).asked(2).shows("ls  lists").holds("ls");
+        term.still_works();
+    }
 }
