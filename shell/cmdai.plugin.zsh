@@ -3,5 +3,5 @@
 if [[ -x ${${:-cmdai}:c} ]]; then 'builtin' 'eval' "$(cmdai init zsh)"
 elif [[ -x ~/.local/bin/cmdai ]]; then 'builtin' 'eval' "$(~/.local/bin/cmdai init zsh)"
 elif [[ -x ~/.cargo/bin/cmdai ]]; then 'builtin' 'eval' "$(~/.cargo/bin/cmdai init zsh)"
-else 'builtin' 'print' -u2 -r -- 'cmdai: not found on PATH, in ~/.local/bin or ~/.cargo/bin; this plugin does nothing without it'
+else 'builtin' 'print' -u2 -r -- 'cmdai: not found on PATH, in ~/.local/bin or ~/.cargo/bin; nothing is bound'
 fi

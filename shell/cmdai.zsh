@@ -11,7 +11,7 @@
 # A key that is not set here and that somebody else has bound is left alone; CMDAI_KEYS_TAKEN says so to `cmdai doctor`.
 # cmdai_unload takes everything back.
 #
-# `cmdai init zsh` wraps this file in `emulate zsh -o … -c`: it is parsed without your aliases, its functions run under
+# `cmdai init zsh` wraps this file in `emulate zsh -o … -c`: it is parsed without your aliases, its functions run with
 # those options ("sticky emulation"), and yours are never touched. Text from the core is only ever assigned to BUFFER.
 
 (( ! $+functions[cmdai_unload] )) || cmdai_unload
@@ -38,7 +38,7 @@ function cmdai-enter() {
   elif __cmdai_is_task "$BUFFER"; then
     zle cmdai-suggest || zle -M 'cmdai: the shell integration is incomplete; the line was not run'
   else
-    __cmdai_look_up
+    (( $#__cmdai_late )) || __cmdai_look_up
     # A widget that takes Enter after us may hand it on to us: then the one from before us is meant.
     local was=${${__cmdai_nested-$__cmdai_late[$KEYMAP/^M]}:-$__cmdai_was[$KEYMAP/^M]} __cmdai_nested=
     (( $+widgets[$was] )) || was=accept-line
@@ -100,7 +100,10 @@ function __cmdai_ask() {
   reply=(1 '' "$__cmdai_bin: not found")
   [[ -x $__cmdai_bin ]] && zmodload zsh/system || return
   trap 'stop=1' INT
-  exec {fd}< <(print -r -- $sysparams[pid]; print -rn -- "$text" | exec $__cmdai_bin widget --shell zsh --stream $@ 2>/dev/null)
+  exec {fd}< <(
+    print -r -- $sysparams[pid]
+    print -rn -- "$text" | exec $__cmdai_bin widget --shell zsh --stream $@ 2>/dev/null
+  )
   read -r -u $fd pid
   while (( ! stop && $#answer < 65536 )); do
     sysread -i $fd -t 0.03 chunk; state=$?

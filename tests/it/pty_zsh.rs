@@ -294,7 +294,8 @@ fn unloading_leaves_no_trace_and_loading_again_works() {
 /// zsh-syntax-highlighting before 0.8 puts a widget of its own around every one it finds.
 #[test]
 fn unloading_leaves_nothing_missing_where_others_hold_our_hooks() {
-    let wrap = "wrap() { zle -A $1 was-$1; functions[wrap-$1]='print x >>$HOME/'$1'; zle was-'$1' -- \"$@\"'; zle -N $1 wrap-$1 }
+    let wrap = "wrap() { zle -A $1 was-$1; zle -N $1 wrap-$1
+                functions[wrap-$1]='print x >>$HOME/'$1'; zle was-'$1' -- \"$@\"' }
                 wrap zle-line-init; wrap cmdai-suggest; wrap accept-line";
     let by_azhw =
         "autoload -Uz add-zle-hook-widget; seen() { print x >>$HOME/seen }; add-zle-hook-widget line-init seen";

@@ -400,7 +400,7 @@ fn words_with_a_leading_space_are_kept_out_where_zsh_does_that() {
 fn history_that_cannot_be_written_is_no_error() {
     for before in [
         "HISTFILE=/nonexistent/history SAVEHIST=10",
-        "HISTFILE=$HOME/history; : >$HISTFILE; chmod 400 $HISTFILE; SAVEHIST=10; setopt inc_append_history share_history",
+        "HISTFILE=$HOME/history; : >$HISTFILE; chmod 400 $HISTFILE; SAVEHIST=9; setopt share_history",
         "unset HISTFILE; HISTSIZE=0 SAVEHIST=0",
         "setopt hist_ignore_all_dups hist_no_store hist_reduce_blanks",
         "zshaddhistory() { return 1 }",

@@ -137,7 +137,7 @@ fn loaded_as_oh_my_zsh_does() {
     goes_through(&plugin(&format!("{library}\n{plugins}\n")));
 }
 
-/// antidote writes a file that sources; zinit sources from a function, and has functions over bindkey and zle meanwhile.
+/// antidote writes a file that sources; zinit sources from a function, with functions over bindkey and zle meanwhile.
 #[test]
 fn loaded_as_antidote_and_zinit_do() {
     goes_through(&plugin("fpath+=( ~/repo ); source ~/repo/cmdai.plugin.zsh\n"));
@@ -152,7 +152,8 @@ fn loaded_as_antidote_and_zinit_do() {
 fn plugin_finds_the_program_where_it_is_installed_and_is_quiet_but_for_a_notice_without_it() {
     for folder in [".cargo/bin", "elsewhere"] {
         let find = format!(
-            "mkdir -p ~/{folder}; mv ~/.local/bin/cmdai ~/{folder}/; path+=(~/elsewhere); rehash; source ~/repo/cmdai.plugin.zsh"
+            "mkdir -p ~/{folder}; mv ~/.local/bin/cmdai ~/{folder}/; path+=(~/elsewhere); rehash
+             source ~/repo/cmdai.plugin.zsh"
         );
         plugin(&find).send("# list files\r").asked(1).holds("echo 'an answer'");
     }
