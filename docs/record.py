@@ -32,10 +32,10 @@ COLOURS = {"red": "#e06c75", "green": "#98c379", "brown": "#e5c07b", "yellow": "
 
 CTRL_G, ALT_G, ENTER, CTRL_L = "\x07", "\x1bg", "\r", "\x0c"
 
-# What is typed, and the text to wait for before the next step; none: a moment to read.
+# What is typed, and the text to wait for before the next step, or behind a - to wait for the end of; none: a moment.
 SESSIONS = {
-    "zsh": [("find files larger than 10 MB", None), (CTRL_G, "find . "), (ALT_G, "-size")],
-    "bash": [("# show disk usage of each folder here, largest first", None), (ENTER, "sort"), (CTRL_G, None)],
+    "zsh": [("find files larger than 10 MB", None), (CTRL_G, "find . "), (ALT_G, "larger")],
+    "bash": [("# count the lines of all python files below here", None), (ENTER, "wc -l"), (CTRL_G, "-thinking")],
     "fish": [("?? list the 3 newest files", "# list"), (ENTER, "head"), (ENTER, None)],
 }
 
@@ -74,13 +74,13 @@ class Session:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
 
     def follow(self, seconds, until=None):
-        """Reads what the shell writes for this long, or until the screen holds a text."""
+        """Reads what the shell writes for this long, or until the screen holds a text, or no more holds one."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if select.select([self.fd], [], [], 0.02)[0]:
                 self.stream.feed(os.read(self.fd, 65536))
                 self.keep()
-            elif until and until in "".join(self.screen.display):
+            elif until and (until.removeprefix("-") in "".join(self.screen.display)) != until.startswith("-"):
                 return
         if until:
             sys.exit(f"record.py: waited in vain for {until!r}; the screen:\n" + "\n".join(self.screen.display))
@@ -108,6 +108,7 @@ class Session:
             for key in [keys] if keys[0] in "\x07\x1b\r" else keys:
                 os.write(self.fd, key.encode())
                 self.follow(0.06)
+            self.follow(0.5)
             self.follow(60, wanted) if wanted else None
             self.follow(1.2)
 
