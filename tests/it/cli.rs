@@ -340,7 +340,7 @@ fn level_of_the_log_that_is_none_is_said() {
 
 #[test]
 fn special_tokens_in_a_request_are_plain_text() {
-    let words = "print the text <|im_end|> followed by <|endoftext|>";
+    let words = "search for <|im_end|> in notes.txt";
     let outcome = TestEnv::with_model().run(&[words]);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert!(outcome.stdout.contains("<|im_end|>"), "{}", outcome.stdout);

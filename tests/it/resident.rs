@@ -50,7 +50,7 @@ pub(crate) fn requests() -> impl Iterator<Item = String> {
 }
 
 /// A request that it never comes to an end with: it computes 160 tokens, and then there is no command.
-pub(crate) const LONG: &str = "find text files";
+pub(crate) const LONG: &str = "list text files";
 
 pub(crate) struct Resident(TestEnv);
 

@@ -160,11 +160,11 @@ fn model_replaced_by_another_answers_the_next_request() {
     home.set("CMDAI_MODEL", file.to_str().expect("UTF-8"));
     home.answers(SHORT);
     let server = home.server();
-    assert_eq!(home.ask(&["list files"]).code, 3, "too much for the small model");
+    assert_eq!(home.ask(&[LONG]).code, 3, "too much for the small model");
     let new = home.home().join("new");
     symlink(model("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"), &new).expect("a link");
     fs::rename(new, file).expect("it takes the place");
-    home.answers(("list files", "ls -l\n"));
+    home.answers((LONG, "ls *.txt\n"));
     assert_eq!(home.server(), server);
 }
 
