@@ -47,6 +47,10 @@ mod resident;
 #[cfg(feature = "llama")]
 mod restored;
 mod safety;
+#[cfg_attr(
+    not(all(feature = "llama", target_os = "linux")),
+    allow(dead_code, reason = "those who use it run there alone")
+)]
 mod scripted;
 #[cfg(feature = "llama")]
 mod sequence;

@@ -50,7 +50,7 @@ pub(crate) struct Setup {
 
 pub(crate) struct Term {
     pub(crate) home: tempfile::TempDir,
-    shell: Shell,
+    pub(crate) shell: Shell,
     writer: Writer,
     screen: Arc<Mutex<vt100::Parser>>,
     transcript: Arc<Mutex<Vec<u8>>>,
@@ -89,10 +89,6 @@ impl Term {
         // The prompt is drawn before the keys are read: the first answer to the chord says that they are.
         assert_eq!(term.buffer(), (String::new(), 0));
         term
-    }
-
-    pub(crate) fn shell(&self) -> Shell {
-        self.shell
     }
 
     pub(crate) fn send(&self, keys: &str) -> &Self {

@@ -147,7 +147,7 @@ fn nothing_else_on_the_screen(term: &Term, text: &str, words: &str, n: u64) {
     let clean = |screen: &str| {
         let lines: Vec<&str> = screen.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
         let ours = |line: &str| ["cmdai: ", "safe", "caution"].iter().any(|start| line.starts_with(start));
-        let known = |line: &&str| *line == wanted || ours(line) || (term.shell() == Shell::Fish && *line == before);
+        let known = |line: &&str| *line == wanted || ours(line) || (term.shell == Shell::Fish && *line == before);
         !screen.contains("thinking") && lines.contains(&wanted.as_str()) && lines.iter().all(known)
     };
     term.until(&format!("a clean screen in trial {n}"), clean);
