@@ -1,3 +1,0 @@
-set -o emacs
-eval "$(</tmp/drv/inst.bash)"
-printf "%s\n" "${__T[@]}"
