@@ -15,7 +15,7 @@ use crate::{
     cli::{EngineArgs, ExplainArgs, SuggestArgs, WidgetArgs},
     config::{self, Config, Dangerous},
     context::Context,
-    engine::{self, Choice, Interrupt, remote},
+    engine::{self, Choice, Engine, Interrupt, remote},
     error::{Error, Result},
     model::{
         ModelSpec,
@@ -137,19 +137,13 @@ fn meanings(
     missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Vec<Meaning>> {
-    let choice = config.engine_choice()?;
-    if choice.name == engine::REMOTE {
-        let mut engine = remote::Remote::open(config.remote()?, remote::Patience::default())?;
-        return pipeline::explain(&mut engine, command, context, &Interrupt::default(), on_text);
-    }
-    let target = target(config, &choice, find(config, missing)?)?;
-    if let Some(meanings) =
-        by_server(config, |client| client.explain(command.to_owned(), context.clone(), target.clone(), on_text))?
-    {
-        return Ok(meanings);
-    }
-    let mut engine = engine::open(&target.model, &target.engine, &target.settings(config.cache()))?;
-    pipeline::explain(engine.as_mut(), command, context, &Interrupt::default(), on_text)
+    let by_server = |client: &Client, target, on_text: &mut dyn FnMut(&str)| {
+        client.explain(command.to_owned(), context.clone(), target, on_text)
+    };
+    let here = |engine: &mut dyn Engine, on_text: &mut dyn FnMut(&str)| {
+        pipeline::explain(engine, command, context, &Interrupt::default(), on_text)
+    };
+    compute(config, missing, on_text, by_server, here).map(|computed| computed.answer)
 }
 
 /// A line for each part, the meanings below each other.
@@ -189,22 +183,60 @@ pub fn answer_request(
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Answered> {
     let start = Instant::now();
+    let by_server =
+        |client: &Client, target, on_text: &mut dyn FnMut(&str)| client.suggest(request.clone(), target, on_text);
+    let here = |engine: &mut dyn Engine, on_text: &mut dyn FnMut(&str)| {
+        let mut candidates = Candidates::default();
+        let timing = pipeline::suggest(engine, &request, &mut candidates, &Interrupt::default(), on_text)?;
+        Ok((candidates.found, timing))
+    };
+    let Computed { answer: (suggestions, mut timing), load_ms, remote } =
+        compute(config, missing, on_text, by_server, here)?;
+    // The server's own part of it is in there already.
+    timing.load_ms += load_ms;
+    timing.total_ms = start.elapsed().as_secs_f64() * 1e3;
+    Ok(Answered { suggestions, timing, remote })
+}
+
+/// What an engine made, and what it took to have one.
+struct Computed<T> {
+    answer: T,
+    /// Opening it in this process.
+    load_ms: f64,
+    /// Where the words went, if they left the machine's own engines.
+    remote: Option<String>,
+}
+
+/// Has the configured engine work: a remote one where that is asked for, that of the resident server, or one in this
+/// process where there is no server. `missing` says what to do where the model's file is not here.
+fn compute<T>(
+    config: &Config,
+    missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>,
+    on_text: &mut dyn FnMut(&str),
+    by_server: impl FnOnce(&Client, Target, &mut dyn FnMut(&str)) -> std::result::Result<T, Fault>,
+    here: impl FnOnce(&mut dyn Engine, &mut dyn FnMut(&str)) -> Result<T>,
+) -> Result<Computed<T>> {
     // Before anybody is told to fetch a model for an engine that is not there.
     let choice = config.engine_choice()?;
-    let (suggestions, timing, remote) = if choice.name == engine::REMOTE {
+    if choice.name == engine::REMOTE {
         let settings = config.remote()?;
-        let server = settings.server.to_string();
+        let remote = Some(settings.server.to_string());
         let mut engine = remote::Remote::open(settings, remote::Patience::default())?;
-        let mut candidates = Candidates::default();
-        let timing = pipeline::suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), on_text)?;
-        (candidates.found, timing, Some(server))
-    } else {
-        let target = target(config, &choice, find(config, missing)?)?;
-        let (suggestions, timing) = ask(config, request, target, on_text)?;
-        (suggestions, timing, None)
-    };
-    let total_ms = start.elapsed().as_secs_f64() * 1e3;
-    Ok(Answered { suggestions, timing: Timing { total_ms, ..timing }, remote })
+        return Ok(Computed { answer: here(&mut engine, on_text)?, load_ms: 0.0, remote });
+    }
+    let target = target(config, &choice, find(config, missing)?)?;
+    if config.server()?.value {
+        let client = super::server::client().map_err(Fault::Unreachable);
+        match client.and_then(|client| by_server(&client, target.clone(), on_text)) {
+            Ok(answer) => return Ok(Computed { answer, load_ms: 0.0, remote: None }),
+            Err(Fault::Unreachable(why)) => tracing::warn!(%why, "no server can be reached: computing here"),
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    let start = Instant::now();
+    let mut engine = engine::open(&target.model, &target.engine, &target.settings(config.cache()))?;
+    let load_ms = start.elapsed().as_secs_f64() * 1e3;
+    Ok(Computed { answer: here(engine.as_mut(), on_text)?, load_ms, remote: None })
 }
 
 /// What the server needs to know to open `model` as it is configured here.
@@ -227,39 +259,6 @@ pub fn find(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) ->
     }
     missing(&spec)?;
     store.locate(&spec)?.ok_or_else(|| Store::absent(&spec))
-}
-
-fn ask(
-    config: &Config,
-    request: Request,
-    target: Target,
-    on_text: &mut dyn FnMut(&str),
-) -> Result<(Vec<Suggestion>, Timing)> {
-    let by_server = by_server(config, |client| client.suggest(request.clone(), target.clone(), on_text))?;
-    if let Some(answered) = by_server {
-        return Ok(answered);
-    }
-    let start = Instant::now();
-    let mut engine = engine::open(&target.model, &target.engine, &target.settings(config.cache()))?;
-    let load_ms = start.elapsed().as_secs_f64() * 1e3;
-    let mut candidates = Candidates::default();
-    let timing = pipeline::suggest(engine.as_mut(), &request, &mut candidates, &Interrupt::default(), on_text)?;
-    Ok((candidates.found, Timing { load_ms, ..timing }))
-}
-
-/// What `work` gets of the resident server; none where it is not to be used, or cannot be reached.
-fn by_server<T>(config: &Config, work: impl FnOnce(&Client) -> std::result::Result<T, Fault>) -> Result<Option<T>> {
-    if !config.server()?.value {
-        return Ok(None);
-    }
-    match super::server::client().map_err(Fault::Unreachable).and_then(|client| work(&client)) {
-        Ok(answer) => Ok(Some(answer)),
-        Err(Fault::Unreachable(why)) => {
-            tracing::warn!(%why, "no server can be reached: computing here");
-            Ok(None)
-        }
-        Err(fault) => Err(fault.into()),
-    }
 }
 
 /// A command that is printed while it is written. What is printed stays printed, so only what surely is a part of it is.

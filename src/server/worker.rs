@@ -22,7 +22,7 @@ use crate::{
     engine::{self, Engine, Interrupt},
     error::{Error, Result},
     pipeline::{self, Candidates},
-    request::{Request, Shell, Timing},
+    request::{Request, Shell, Suggestion, Timing},
 };
 
 /// Without work for this long, the engine settles: a person reads an answer, and rarely asks again within it.
@@ -179,7 +179,7 @@ impl Desk {
     fn work(&mut self, work: Work) {
         match work {
             Work::Open(target) => {
-                if let Some(Err(error)) = target().map(|target| self.open(&target).map(|_| ())) {
+                if let Some(Err(error)) = target().map(|target| self.open(&target)) {
                     tracing::warn!(%error, "the model was not opened");
                 }
             }
@@ -207,41 +207,40 @@ impl Desk {
         self.open(&job.target)?;
         let load_ms = start.elapsed().as_secs_f64() * 1e3;
         let mut on_text = |text: &str| drop(replies.send(Reply::Text(text.to_owned())));
-        let Job { task, target } = job;
-        let outcome = match task {
-            Task::Suggest(request) => self.suggest(request, target, interrupt, &mut on_text),
+        let outcome = match job.task {
+            Task::Suggest(request) => {
+                self.suggest(request, job.target, interrupt, &mut on_text).map(|(suggestions, timing)| Reply::Done {
+                    suggestions,
+                    timing: Timing { queue_ms, load_ms, ..timing },
+                })
+            }
             Task::Explain { command, context } => {
-                pipeline::explain(self.open(&target)?, &command, &context, interrupt, &mut on_text)
-                    .map(Reply::Explained)
+                pipeline::explain(self.engine()?, &command, &context, interrupt, &mut on_text).map(Reply::Explained)
             }
         };
         if let Err(Error::Other { .. }) = outcome {
             // The runtime failed. The next request finds a new one.
             self.close();
         }
-        outcome.map(|reply| match reply {
-            Reply::Done { suggestions, timing } => {
-                Reply::Done { suggestions, timing: Timing { queue_ms, load_ms, ..timing } }
-            }
-            reply => reply,
-        })
+        outcome
     }
 
+    /// Suggests by the engine that is open, which is `target`'s.
     fn suggest(
         &mut self,
         request: Request,
         target: Target,
         interrupt: &Interrupt,
         on_text: &mut dyn FnMut(&str),
-    ) -> Result<Reply> {
+    ) -> Result<(Vec<Suggestion>, Timing)> {
         let first = Request { alternatives: 1, ..request.clone() };
         let goes_on =
             |asked: &(Request, Target, Candidates)| request.alternatives > 1 && asked.0 == first && asked.1 == target;
         let mut candidates = self.asked.take().filter(goes_on).map_or_else(Candidates::default, |asked| asked.2);
-        let timing = pipeline::suggest(self.open(&target)?, &request, &mut candidates, interrupt, on_text)?;
+        let timing = pipeline::suggest(self.engine()?, &request, &mut candidates, interrupt, on_text)?;
         let suggestions = candidates.found.iter().take(request.alternatives).cloned().collect();
         self.asked = Some((first, target, candidates));
-        Ok(Reply::Done { suggestions, timing })
+        Ok((suggestions, timing))
     }
 
     /// Computes `draft` on what is open; where nothing is, there is nothing to prepare.
@@ -253,14 +252,18 @@ impl Desk {
         }
     }
 
-    /// The engine for `target`, which takes the place of another.
-    fn open(&mut self, target: &Target) -> Result<&mut dyn Engine> {
+    /// Opens the engine for `target`, in the place of another.
+    fn open(&mut self, target: &Target) -> Result<()> {
         if self.engine.as_ref().is_none_or(|(open, _)| open != target) {
             self.close();
             let engine = engine::open(&target.model, &target.engine, &target.settings(self.cache.clone()))?;
             *lock(&self.opened) = Some(target.clone());
             (self.engine, self.settled) = (Some((target.clone(), engine)), false);
         }
+        Ok(())
+    }
+
+    fn engine(&mut self) -> Result<&mut dyn Engine> {
         match &mut self.engine {
             Some((_, engine)) => Ok(engine.as_mut()),
             None => Err(Error::new("no engine is open")),
