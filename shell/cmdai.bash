@@ -249,19 +249,26 @@ __cmdai_explain() {
   done
 }
 
+# True for a dangerous suggestion as it was put there, behind a #.
+__cmdai_is_commented() { [[ $__cmdai_put == '# '* ]] && __cmdai_untouched; }
+
+__cmdai_is_task() { [[ $READLINE_LINE == '# '*[![:space:]]* && $READLINE_LINE != *$'\n'* && $__cmdai_at == 1 ]]; }
+
+# An ordinary line is accepted: the words that it came of go into history before it.
+__cmdai_accepted() { [[ ! $__cmdai_kept || $__cmdai_at != 1 ]] || __cmdai_remember; }
+
 # Enter is a macro of two keys: this function, then one that does nothing until we have seen an ordinary line. $1 is the
 # keymap, $2 the user's $_, handed back.
 __cmdai_accept() {
   [[ ! ${BLE_ATTACHED-} ]] || return 0 # there the second key cannot be taken back
   builtin bind -m "$1" '"\e\C-_0": ""'
-  if [[ $__cmdai_put == '# '* ]] && __cmdai_untouched; then
+  if __cmdai_is_commented; then
     __cmdai_say 'remove the # to run it'
-  elif [[ $READLINE_LINE == '# '*[![:space:]]* && $READLINE_LINE != *$'\n'* && $__cmdai_at == 1 ]] &&
-    builtin shopt -q promptvars && ! __cmdai_pasting; then
+  elif __cmdai_is_task && builtin shopt -q promptvars && ! __cmdai_pasting; then
     __cmdai_press suggest
   else
     [[ ${PROMPT_COMMAND[*]-}${precmd_functions[*]-} == *__cmdai_mark* ]] || __cmdai_hook # a later rc line dropped it
-    [[ ! $__cmdai_kept || $__cmdai_at != 1 ]] || __cmdai_remember
+    __cmdai_accepted
     builtin bind -m "$1" '"\e\C-_0": accept-line'
   fi
   : "$2"
@@ -491,13 +498,13 @@ __cmdai_ble() {
   }
   function ble/widget/cmdai-enter {
     local READLINE_LINE=$_ble_edit_str
-    if [[ $__cmdai_put == '# '* ]] && __cmdai_untouched; then
+    if __cmdai_is_commented; then
       __cmdai_say 'remove the # to run it'
       ble/widget/redraw-line
-    elif [[ $_ble_edit_str == '# '*[![:space:]]* && $_ble_edit_str != *$'\n'* && $__cmdai_at == 1 ]]; then
+    elif __cmdai_is_task; then
       ble/widget/cmdai-suggest
     else
-      [[ ! $__cmdai_kept || $__cmdai_at != 1 ]] || __cmdai_remember
+      __cmdai_accepted
       "ble/widget/$1" "${@:2}"
     fi
   }
