@@ -24,6 +24,13 @@ pub(crate) const CTRL_C: &str = "\x03";
 pub(crate) const CTRL_E: &str = "\x05";
 pub(crate) const CTRL_G: &str = "\x07";
 pub(crate) const ESC: &str = "\x1b";
+pub(crate) const ALT_G: &str = "\x1bg";
+pub(crate) const UP: &str = "\x1b[A";
+pub(crate) const LEFT: &str = "\x1b[D";
+pub(crate) const RIGHT: &str = "\x1b[C";
+
+/// What the core answers where a test does not say otherwise.
+pub(crate) const ANSWER: &str = "echo 'an answer'";
 pub(crate) const ENTER: &str = "\r";
 pub(crate) const UNDO: &str = "\x1f";
 
@@ -131,6 +138,12 @@ impl Term {
         self.until(text, |screen| screen.replace('\n', "").contains(text))
     }
 
+    /// Waits for what a widget tells, and for the widget's end: keys sent before it are dropped.
+    pub(crate) fn tells(&self, text: &str) -> &Self {
+        self.shows(text).buffer();
+        self
+    }
+
     pub(crate) fn until_true(&self, what: &str, found: impl Fn() -> bool) -> &Self {
         self.until(what, |_| found())
     }
@@ -138,20 +151,17 @@ impl Term {
     /// The edit buffer and the cursor, asked of the shell through a chord bound in the rc file.
     pub(crate) fn buffer(&self) -> (String, usize) {
         let start = Instant::now();
-        let done = self.path("dumped");
-        let _ = fs::remove_file(&done);
+        let _ = fs::remove_file(self.path("dump"));
         // A key can fall into the moment in which the widget still drops keys, so the chord is sent again.
         for tries in 0.. {
             if tries % 50 == 0 {
                 self.send("\x18d");
             }
-            // Not while a chord that was sent twice is being answered again.
-            if let Some(cursor) = self.read("cursor").trim().parse().ok().filter(|_| done.exists()) {
-                let mut text = self.read("buffer");
-                if self.shell == Shell::Fish {
-                    text.pop();
-                }
-                return (text, cursor);
+            // One file with an end of its own: a chord that was sent twice may be answered while this is read.
+            let dump = self.read("dump");
+            if let Some((cursor, text)) = dump.strip_suffix(DUMP_END).and_then(|dump| dump.split_once('\n')) {
+                let text = if self.shell == Shell::Fish { text.strip_suffix('\n').unwrap() } else { text };
+                return (text.to_owned(), cursor.parse().unwrap());
             }
             assert!(start.elapsed() < PATIENCE, "the shell does not answer; screen:\n{}", self.screen());
             thread::sleep(Duration::from_millis(10));
@@ -305,7 +315,7 @@ fn write_core(home: &Path) {
     );
     fs::write(home.join("core"), script).unwrap();
     fs::set_permissions(home.join("core"), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::write(home.join("answer"), "0\n\necho 'an answer'").unwrap();
+    fs::write(home.join("answer"), format!("0\n\n{ANSWER}")).unwrap();
 }
 
 /// Another build of the shell to test: CMDAI_TEST_FISH=/path/to/fish.
@@ -375,10 +385,13 @@ fn in_tmux(shell: &CommandBuilder, home: &Path) -> CommandBuilder {
     command
 }
 
+/// Ends what a chord writes: no line holds it.
+const DUMP_END: char = '\x1d';
+
 const ZSH_DUMP: &str = r#"
 test-dump() {
   emulate -L zsh
-  print -rn -- "$BUFFER" >$HOME/buffer; print -r -- $CURSOR >$HOME/cursor; print >$HOME/dumped
+  print -rn -- "$CURSOR"$'\n'"$BUFFER"$'\x1d' >$HOME/dump
 }
 test-clear() { BUFFER= }
 zle -N test-dump; zle -N test-clear
@@ -387,8 +400,7 @@ for map in emacs viins vicmd; do bindkey -M $map '^Xd' test-dump '^Xk' test-clea
 
 const BASH_DUMP: &str = r#"
 test_dump() {
-  \builtin printf %s "$READLINE_LINE" >|"$HOME/buffer"; \builtin printf '%s\n' "$READLINE_POINT" >|"$HOME/cursor"
-  \builtin echo >|"$HOME/dumped"
+  \builtin printf '%s\n%s\x1d' "$READLINE_POINT" "$READLINE_LINE" >|"$HOME/dump"
 }
 test_clear() { READLINE_LINE= READLINE_POINT=0; }
 for map in emacs-standard vi-insert vi-command; do
@@ -399,7 +411,7 @@ unset map
 
 const FISH_DUMP: &str = r#"
 function test_dump
-    commandline -b | string collect -N >$HOME/buffer; commandline -C >$HOME/cursor; echo >$HOME/dumped
+    builtin printf '%s\n%s\x1d' (commandline -C) (commandline -b | string collect -N) >$HOME/dump
 end
 for mode in default insert visual
     bind -M $mode \cxd test_dump; bind -M $mode \cxk 'commandline -r ""'

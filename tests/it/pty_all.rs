@@ -4,9 +4,7 @@ use std::fs;
 
 use cmdai::request::Shell;
 
-use crate::pty::{CLEAR, CTRL_A, CTRL_C, CTRL_G, ENTER, ESC, Setup, Term, UNDO};
-
-const ANSWER: &str = "echo 'an answer'";
+use crate::pty::{ANSWER, CLEAR, CTRL_A, CTRL_C, CTRL_G, ENTER, ESC, Setup, Term, UNDO};
 
 /// One test per shell from a function that takes the shell.
 macro_rules! in_every_shell {

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cmdai::request::Shell;
 
-use crate::pty::{CLEAR, CTRL_A, CTRL_G, ENTER, ESC, Setup, Term};
-
-const ALT_G: &str = "\x1bg";
+use crate::pty::{ALT_G, CLEAR, CTRL_A, CTRL_G, ENTER, ESC, Setup, Term};
 
 /// A file that the test needs; a missing one is a failure, not a reason to skip.
 fn needed(path: PathBuf) -> String {

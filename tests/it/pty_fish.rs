@@ -8,11 +8,9 @@ use std::{
 
 use cmdai::{request::Shell, shell::init_script};
 
-use crate::pty::{CLEAR, CTRL_A, CTRL_C, CTRL_E, CTRL_G, ENTER, ESC, Setup, Term, UNDO, program};
+use crate::pty::{ALT_G, CLEAR, CTRL_A, CTRL_C, CTRL_E, CTRL_G, ENTER, ESC, Setup, Term, UNDO, UP, program};
 
-const ALT_G: &str = "\x1bg";
 const ALT_ENTER: &str = "\x1b\r";
-const UP: &str = "\x1b[A";
 
 fn fish(before: &str, after: &str) -> Term {
     Term::with(Shell::Fish, Setup { before: before.into(), after: after.into(), ..Setup::default() })

@@ -1,13 +1,13 @@
 //! The command seen growing in zsh and bash. In fish the program draws: src/cmd/widget/wait.rs tests that.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use cmdai::request::Shell;
 
-use crate::pty::{CLEAR, CTRL_C, CTRL_G, ESC, Setup, Term, UNDO};
+use crate::pty::{ANSWER, CLEAR, CTRL_C, CTRL_G, ESC, Setup, Term, UNDO};
 
 const SHELLS: [Shell; 2] = [Shell::Zsh, Shell::Bash];
-const ANSWER: &str = "echo 'an answer'";
 
 /// A terminal whose core is waiting, asked for `line`.
 fn waiting(term: Term, line: &str) -> Term {
@@ -18,6 +18,32 @@ fn waiting(term: Term, line: &str) -> Term {
 fn nothing_left(term: &Term, line: &str) {
     term.holds(line);
     term.until("no preview", |screen| !screen.contains("cmdai:"));
+}
+
+#[test]
+fn sign_does_not_come_before_150_ms() {
+    for shell in SHELLS {
+        let term = Term::new(shell);
+        term.hold().typed("list files");
+        let start = Instant::now();
+        term.send(CTRL_G).until_true("the sign", || term.transcript().contains("thinking"));
+        assert!(start.elapsed() >= Duration::from_millis(150), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn cancel_is_at_once() {
+    for shell in SHELLS {
+        for key in [ESC, CTRL_C, CTRL_G] {
+            let term = waiting(Term::new(shell), "list files");
+            term.shows("thinking");
+            let start = Instant::now();
+            term.send(key).until("no sign", |screen| !screen.contains("thinking"));
+            // 50 ms is the aim; a loaded machine gets more.
+            assert!(start.elapsed() < Duration::from_secs(1), "{key:?}: {:?}", start.elapsed());
+            term.holds("list files");
+        }
+    }
 }
 
 #[test]

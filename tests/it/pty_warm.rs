@@ -11,9 +11,7 @@ use std::{
 
 use cmdai::{request::Shell, shell::HELLO};
 
-use crate::pty::{CLEAR, CTRL_A, CTRL_C, CTRL_E, CTRL_G, ENTER, ESC, Setup, Term};
-
-const ANSWER: &str = "echo 'an answer'";
+use crate::pty::{ANSWER, CLEAR, CTRL_A, CTRL_C, CTRL_E, CTRL_G, ENTER, ESC, Setup, Term};
 
 /// What came in, a text per connection that has ended and one for the connection that has not.
 #[derive(Clone, Default)]

@@ -4,9 +4,8 @@ use std::fs;
 
 use cmdai::request::Shell;
 
-use crate::pty::{CLEAR, CTRL_C, CTRL_G, ENTER, ESC, Setup, Term, UNDO};
+use crate::pty::{ALT_G, ANSWER, CLEAR, CTRL_C, CTRL_G, ENTER, ESC, Setup, Term, UNDO};
 
-const ANSWER: &str = "echo 'an answer'";
 const TRAP: &str = "# tidy up; touch ran";
 
 fn with(before: &str, after: &str) -> Term {
@@ -191,7 +190,6 @@ fn one_undo_brings_a_task_line_back() {
 }
 
 const OTHER: &str = "other() { BUFFER+=other }; zle -N other";
-const ALT_G: &str = "\x1bg";
 
 /// What `zsh` answers to `command`, typed at its prompt.
 fn says(term: &Term, command: &str) -> String {
