@@ -231,6 +231,8 @@ impl Term {
     /// Runs a command line that leaves a file behind: proof that the shell still works and is done with what came
     /// before it.
     pub(crate) fn still_works(&self) -> &Self {
+        // Keys sent while a widget works are dropped.
+        self.buffer();
         let _ = fs::remove_file(self.path("alive"));
         self.send(CLEAR).send("echo yes >alive").send(ENTER);
         self.until_true("a command to run", || self.read("alive") == "yes\n")
@@ -238,6 +240,7 @@ impl Term {
 
     /// Runs a command line of the test's and waits until the shell is done with it.
     pub(crate) fn still_works_by(&self, line: &str) -> &Self {
+        self.buffer();
         self.send(CLEAR).send(line).send(ENTER).still_works()
     }
 

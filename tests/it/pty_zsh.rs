@@ -193,7 +193,7 @@ const OTHER: &str = "other() { BUFFER+=other }; zle -N other";
 
 /// What `zsh` answers to `command`, typed at its prompt.
 fn says(term: &Term, command: &str) -> String {
-    term.send(CLEAR).send(&format!("{command} >said\r")).still_works();
+    term.still_works_by(&format!("{command} >said"));
     term.read("said")
 }
 
