@@ -15,6 +15,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod platform;
 pub mod prompt;
+pub mod quoted;
 pub mod request;
 pub mod safety;
 pub mod server;

@@ -1,18 +1,31 @@
 //! Model text to exactly one command, or the reason why there is none.
 //!
 //! The command is passed on byte for byte; only what surely is not part of it goes: the fence or backticks around the
-//! whole answer, the prompt sign before it, blank lines about it. Prose, placeholders and answers that did not end are
-//! refused: a plausible line that does something else is worse than none.
+//! whole answer, the prompt sign before it, blank lines about it. A command that goes over several lines is joined where
+//! its meaning stays. Prose, placeholders and answers that did not end are refused: a plausible line that does something
+//! else is worse than none.
 
 use crate::error::Error;
 
-/// Whether `text`, the beginning of an answer, already holds all of it, so that decoding can stop.
-pub fn is_complete(text: &str) -> bool {
-    let text = text.trim_start();
-    match text.strip_prefix("```") {
-        Some(fenced) => fenced.split_once('\n').is_some_and(|(_, body)| body.trim_start().contains('\n')),
-        None => text.contains('\n'),
-    }
+/// Most lines that are joined to one command.
+const MAX_LINES: usize = 12;
+
+/// What a shell would do with a line alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Run it.
+    Whole,
+    /// Wait for the next line.
+    Open,
+    /// Wait for a next line that cannot be put behind it on the same one: its end is part of a text.
+    Text,
+}
+
+/// Whether `text`, the beginning of an answer, already holds all of it, so that decoding can stop. `end` tells how a
+/// command ends.
+pub fn is_complete(text: &str, end: impl Fn(&str) -> End) -> bool {
+    let whole_lines = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    joined(whole_lines, end).is_some_and(|(_, end)| end != End::Open)
 }
 
 /// The command in the answer `text` as far as it is written: what [`command`] gives in the end begins with it.
@@ -23,23 +36,26 @@ pub fn so_far(text: &str) -> &str {
         return "";
     }
     let line = text.split('\n').next().unwrap_or_default();
-    line.trim_end_matches(|c: char| c == '`' || c.is_whitespace())
+    line.trim_end_matches(|c: char| matches!(c, '`' | '\\') || c.is_whitespace())
 }
 
 /// The command in the answer `text`, and in which character its first slot begins, if it has one; `ended` is false where
-/// decoding stopped at the token limit.
+/// decoding stopped at the token limit. `end` tells how a command ends.
 ///
 /// # Errors
 /// [`Error::NoCommand`] with the reason.
-pub fn command(text: &str, ended: bool) -> Result<(String, Option<usize>), Error> {
+pub fn command(text: &str, ended: bool, end: impl Fn(&str) -> End) -> Result<(String, Option<usize>), Error> {
     let refuse = |reason: &str| Err(Error::NoCommand(reason.to_owned()));
-    if !ended && !is_complete(text) {
+    if !ended && !is_complete(text, &end) {
         return refuse("the model's answer did not end");
     }
-    let Some(line) = only_line(text) else {
-        return refuse("the model gave an empty answer");
+    let line = match joined(text, end) {
+        None => return refuse("the model gave an empty answer"),
+        Some((_, End::Text)) => return refuse("the answer goes over several lines"),
+        Some((_, End::Open)) if text.trim().contains('\n') => return refuse("the answer goes over several lines"),
+        Some((line, _)) => line,
     };
-    let line = unwrapped(line);
+    let line = line.as_str();
     if line.is_empty() || line.starts_with(['#', '-']) {
         return refuse("the model gave no command");
     }
@@ -52,9 +68,31 @@ pub fn command(text: &str, ended: bool) -> Result<(String, Option<usize>), Error
     }
 }
 
-/// The first line with text in it, past the opening line of a fence.
-fn only_line(text: &str) -> Option<&str> {
-    text.lines().map(str::trim).find(|line| !line.is_empty() && !is_fence(line))
+/// The command that the lines of `text` begin with, on one line, and how it ends.
+fn joined(text: &str, end: impl Fn(&str) -> End) -> Option<(String, End)> {
+    let mut lines = text.lines().map(str::trim).skip_while(|line| line.is_empty() || is_fence(line));
+    let mut command = unwrapped(lines.next()?).to_owned();
+    for next in lines.map(Some).chain([None]).take(MAX_LINES) {
+        if command.is_empty() || is_prose(&command) {
+            return Some((command, End::Whole));
+        }
+        match (end(&command), next) {
+            (End::Open, Some(next)) if !next.is_empty() && !next.starts_with(['#', '`']) => append(&mut command, next),
+            (End::Open, Some(_)) => return Some((command, End::Text)),
+            (end, _) => return Some((command, end)),
+        }
+    }
+    Some((command, End::Text))
+}
+
+/// Puts the next line of a script behind `command`.
+fn append(command: &mut String, next: &str) {
+    const BEFORE_A_COMMAND: [&str; 8] = ["do", "then", "else", "in", "{", "(", "&&", "||"];
+    let last = command.split_whitespace().next_back().unwrap_or_default();
+    let goes_on = command.ends_with(['\\', '|', ';', '(']) || BEFORE_A_COMMAND.contains(&last);
+    command.truncate(command.trim_end_matches('\\').trim_end().len());
+    command.push_str(if goes_on { " " } else { "; " });
+    command.push_str(next);
 }
 
 /// An opening or closing fence: three backticks and at most a language's name.
@@ -147,9 +185,49 @@ fn is_yours(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{quoted, request::Shell};
+
+    /// As a shell that knows these few things.
+    fn end(command: &str) -> End {
+        let is_open = command.ends_with(['\\', '|'])
+            || command.ends_with("do")
+            || (command.starts_with("if ") && !command.ends_with("fi"));
+        match quoted::is_open(command, Shell::Bash) {
+            true => End::Text,
+            false if is_open => End::Open,
+            false => End::Whole,
+        }
+    }
+
+    fn command(text: &str, ended: bool) -> Result<(String, Option<usize>), Error> {
+        super::command(text, ended, end)
+    }
+
+    fn is_complete(text: &str) -> bool {
+        super::is_complete(text, end)
+    }
 
     fn reason(text: &str) -> String {
         command(text, true).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn lines_are_joined_where_the_meaning_stays() {
+        for (text, line) in [
+            ("find . \\\n  -name x", "find . -name x"),
+            ("$ ls |\n\twc -l\n", "ls | wc -l"),
+            ("```bash\nfor f in *; do\n  wc \"$f\"; done\n```", "for f in *; do wc \"$f\"; done"),
+            ("if true; then\n  ls\nelse\n  pwd\nfi\nmore", "if true; then ls; else pwd; fi"),
+        ] {
+            assert_eq!(command(text, true).unwrap().0, line);
+            assert!(text.ends_with("```") || text.ends_with('x') || is_complete(text), "{text}");
+        }
+        for text in ["echo 'one\ntwo'", "ls |\n# and now", "ls |\n\nwc", "ls |\n```", &"ls |\n".repeat(20)] {
+            assert!(reason(text).contains("several lines"), "{text}");
+            assert!(is_complete(&format!("{text}\n")), "{text}");
+        }
+        assert!(!is_complete("ls |\nwc"));
+        assert_eq!(command("ls |", true).unwrap().0, "ls |");
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::{ops::ControlFlow, time::Instant};
 
 use crate::{
     context::Context,
-    engine::{Engine, GenerateParams, Interrupt},
+    engine::{Engine, GenerateParams, Interrupt, Prompt},
     error::{Error, Result},
-    parse, prompt,
-    request::{MAX_REQUEST_BYTES, Meaning, Request, Suggestion, Timing},
+    parse::{self, End},
+    prompt,
+    quoted::{self, Quoted},
+    request::{MAX_REQUEST_BYTES, Meaning, Request, Shell, Suggestion, Timing},
     safety,
 };
 
@@ -88,7 +90,7 @@ pub fn suggest(
     interrupt: &Interrupt,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Timing> {
-    let prompt = prompt::suggest(request);
+    let (prompt, quoted) = prompt_for(request);
     let mut timing = Timing::default();
     let Candidates { found, next_seed } = candidates;
     while found.len() < request.alternatives && *next_seed < (1 + (request.alternatives - 1) * TRIES) as u64 {
@@ -100,7 +102,7 @@ pub fn suggest(
                 on_text(text)
             }
         };
-        match one(engine, &prompt, &params, request, &mut timing, &mut on_text) {
+        match one(engine, (&prompt, &quoted), &params, request, &mut timing, &mut on_text) {
             Ok(suggestion) if found.iter().all(|known| known.command != suggestion.command) => found.push(suggestion),
             // The likeliest answer decides whether there is one; a failed draw is only a draw less.
             Err(error) if seed == 0 => return Err(error),
@@ -112,9 +114,15 @@ pub fn suggest(
     Ok(timing)
 }
 
+/// The prompt, and what a person quoted and the model does not read.
+fn prompt_for(request: &Request) -> (Prompt, Quoted) {
+    let (words, quoted) = quoted::lift(&request.words, request.context.shell);
+    (prompt::suggest(&Request { words, ..request.clone() }), quoted)
+}
+
 fn one(
     engine: &mut dyn Engine,
-    prompt: &crate::engine::Prompt,
+    (prompt, quoted): (&Prompt, &Quoted),
     params: &GenerateParams,
     request: &Request,
     timing: &mut Timing,
@@ -124,11 +132,16 @@ fn one(
     let mut shown = 0;
     let usage = engine.generate(prompt, params, &mut |piece| {
         text.push_str(piece);
-        let command = safety::printable_part(parse::so_far(&text));
+        let command = quoted.put_back(parse::so_far(quoted.settled(&text)));
+        let command = safety::printable_part(&command);
         if command.len() > std::mem::replace(&mut shown, command.len()) {
             on_text(command);
         }
-        if parse::is_complete(&text) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if parse::is_complete(&text, |command| end(command, request.context.shell)) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     timing.prefill_ms += usage.prefill_ms;
     timing.decode_ms += usage.decode_ms;
@@ -138,20 +151,26 @@ fn one(
         timing.cached_tokens = usage.cached_tokens;
     }
     let start = Instant::now();
-    let suggestion = suggestion(&text, usage.cut, request);
+    let suggestion = suggestion(&quoted.put_back(&text), usage.cut, request);
     timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
     suggestion
 }
 
 /// The command in an answer, rated.
 fn suggestion(text: &str, cut: bool, request: &Request) -> Result<Suggestion> {
-    let (command, slot) = parse::command(text, !cut)?;
+    let shell = request.context.shell;
+    let (command, slot) = parse::command(text, !cut, |command| end(command, shell))?;
+    admit(command, slot, shell)
+}
+
+/// The only way to a suggestion, and the last before the edit buffer: text that is shown as it is, rated here whoever made
+/// it.
+///
+/// # Errors
+/// [`Error::Unprintable`] with the first character that hides or reorders text.
+pub fn admit(command: String, slot: Option<usize>, shell: Shell) -> Result<Suggestion> {
     safety::printable(&command).map_err(Error::Unprintable)?;
-    let assessment = safety::assess(&command, request.context.shell);
-    // The model was about to go on: `case "$1" in` is no command of its own.
-    if parse::is_complete(text) && is_a_beginning(&command, &assessment) {
-        return Err(Error::NoCommand("the answer goes over several lines".into()));
-    }
+    let assessment = safety::assess(&command, shell);
     Ok(Suggestion { command, slot, assessment })
 }
 
@@ -161,7 +180,7 @@ fn suggestion(text: &str, cut: bool, request: &Request) -> Result<Suggestion> {
 /// # Errors
 /// The engine failed, or the work was ended.
 pub fn prepare(engine: &mut dyn Engine, words: &str, context: Context, interrupt: &Interrupt) -> Result<()> {
-    engine.prepare(&prompt::suggest(&request(words, context, 1)?), interrupt)
+    engine.prepare(&prompt_for(&request(words, context, 1)?).0, interrupt)
 }
 
 /// Says what each part of `command`, a [`checked`] one, does. `on_text` gets the line that is being written, whenever
@@ -198,9 +217,20 @@ fn meaning(text: &str) -> &str {
     safety::printable_part(text.split('\n').next().unwrap_or_default()).trim()
 }
 
-/// Whether `command` is a first line that the shell would wait after for more.
-fn is_a_beginning(command: &str, assessment: &safety::Assessment) -> bool {
-    command.ends_with('\\') || assessment.findings.iter().any(|finding| finding.rule == "unparsed")
+/// How `command`, the first line of an answer or some of them joined, ends: `case "$1" in` is no command of its own.
+fn end(command: &str, shell: Shell) -> End {
+    let is_open = || {
+        let findings = safety::assess(command, shell).findings;
+        command.ends_with('\\') || findings.iter().any(|finding| finding.rule == "unparsed")
+    };
+    let here_document = command.contains("<<") && !command.contains("<<<") && !command.contains("((");
+    if here_document || quoted::is_open(command, shell) {
+        End::Text
+    } else if is_open() {
+        End::Open
+    } else {
+        End::Whole
+    }
 }
 
 #[cfg(test)]
@@ -232,20 +262,38 @@ mod tests {
 
     #[test]
     fn first_line_of_a_longer_command_is_not_taken_for_the_command() {
-        for text in [
-            "case \"$1\" in\n  start) echo 1 ;;\nesac",
-            "for f in *; do\n  wc -l \"$f\"\ndone",
-            "```bash\nif true; then\n  ls\nfi\n```",
-            "mkcd() {\n  mkdir \"$1\"\n}",
-            "find . \\\n  -name x",
-            "ls |\n  wc -l",
-            "echo 'one\ntwo'",
+        for (text, line) in [
+            ("case \"$1\" in\n  start) echo 1 ;;\nesac", "case \"$1\" in start) echo 1 ;; esac"),
+            ("for f in *; do\n  wc -l \"$f\"\ndone\nmore", "for f in *; do wc -l \"$f\"; done"),
+            ("```bash\nif true; then\n  ls\nfi\n```", "if true; then ls; fi"),
+            ("mkcd() {\n  mkdir \"$1\"\n}", "mkcd() { mkdir \"$1\"; }"),
+            ("find . \\\n  -name x", "find . -name x"),
+            ("ls |\n  wc -l", "ls | wc -l"),
         ] {
+            assert_eq!(answer(text).unwrap(), line);
+        }
+        for text in ["echo 'one\ntwo'", "cat <<E\nx\nE", "if true; then\n# list", "while true; do\n\nls"] {
             let error = answer(text).expect_err(text);
             assert_eq!(error.to_string(), "no command could be made: the answer goes over several lines", "{text:?}");
         }
-        for text in ["ls\nThis lists.", "for f in *; do wc -l \"$f\"; done\n", "```bash\nls | wc -l\n```", "ls"] {
+        for text in [
+            "echo $((1<<3))\nIt is 8.",
+            "ls\nThis lists.",
+            "for f in *; do wc -l \"$f\"; done\n",
+            "```bash\nls | wc -l\n```",
+            "ls",
+        ] {
             assert!(answer(text).is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_becomes_a_suggestion_that_is_not_shown_as_it_is() {
+        for c in '\0'..=char::MAX {
+            for command in [format!("{c}ls -l"), format!("ls {c} -l"), format!("ls -l{c}")] {
+                let shown = safety::hidden_name(c).is_none();
+                assert_eq!(admit(command, None, Shell::Zsh).is_ok(), shown, "U+{:04X}", u32::from(c));
+            }
         }
     }
 

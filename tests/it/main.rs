@@ -13,6 +13,8 @@ mod gguf_builder;
 mod history;
 mod hub;
 mod init;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod injection;
 mod layers;
 #[cfg(all(feature = "llama", target_os = "linux"))]
 mod line;

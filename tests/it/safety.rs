@@ -53,6 +53,17 @@ fn every_row_of_the_table_has_its_level() {
     assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn what_peers_misrate_is_rated_right() {
+    let table = include_str!("../data/peers.tsv").lines().filter(|line| !line.starts_with('#'));
+    for row in table {
+        let cells: Vec<&str> = row.splitn(4, '\t').collect();
+        let [peer, theirs, right, command] = cells.as_slice() else { panic!("four cells wanted: {row}") };
+        assert_ne!(theirs, right, "{peer}");
+        assert_eq!(assess(&decode(command), Shell::Bash).risk.word(), *right, "{command}");
+    }
+}
+
 /// The rows of `tests/data/rules.tsv`: a rule and a command that it must flag.
 fn rule_rows() -> impl Iterator<Item = (&'static str, &'static str)> {
     let lines = include_str!("../data/rules.tsv").lines().filter(|line| !line.starts_with('#'));
