@@ -2,8 +2,9 @@
 
 use tree_sitter::Node;
 
-use super::walk::{Walker, children, is_word, span_of};
-use super::word::{Flow, HIDDEN, NETWORK, Span, UNKNOWN, Word};
+use super::walk::{Command, Walker, children, is_word, span_of};
+use super::word::{Flow, HIDDEN, NETWORK, SPLIT, Span, UNKNOWN, Word};
+use crate::request::Shell;
 
 impl Walker {
     pub(super) fn for_loop(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
@@ -65,14 +66,57 @@ impl Walker {
             self.flag("fork-bomb", span_of(node));
         }
         let before = (self.directory.clone(), self.last_name.clone());
+        if !self.functions.contains_key(name) && body.contains('$') && body.len() < 1024 {
+            let body = node.child_by_field_name("body").map_or(body, |body| &text[body.byte_range()]);
+            self.functions.insert(name.to_owned(), body.to_owned());
+        }
         self.sequence(node, text, Flow::default());
         (self.directory, self.last_name) = before;
         Flow::default()
     }
 
+    /// `set -- a b`: the words that `"$@"` stands for.
+    pub(super) fn positional(&mut self, command: &Command) {
+        let given = command.args.iter().position(|word| word.text == "--" || !word.is_option());
+        let Some(at) = given else { return };
+        let words = &command.args[at..];
+        let words = if words[0].text == "--" { &words[1..] } else { words };
+        self.set_positional(words);
+    }
+
+    fn set_positional(&mut self, words: &[Word]) {
+        let taint = words.iter().fold(0, |all, word| all | word.taint);
+        let all = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(&SPLIT.to_string());
+        for (at, word) in words.iter().enumerate().take(9) {
+            self.variables.insert((at + 1).to_string(), (vec![word.text.clone()], word.taint));
+        }
+        self.variables.insert("@".into(), (vec![all], taint));
+    }
+
+    /// A function of this line called with words: its body again, with them in the place of `$1` and `"$@"`.
+    pub(super) fn call_function(&mut self, command: &Command) -> Flow {
+        let Some(body) = self.functions.get(&command.name).cloned().filter(|_| !command.args.is_empty()) else {
+            return Flow::unseen(0);
+        };
+        let outer = self.variables.clone();
+        if self.shell == Shell::Fish {
+            let texts = command.args.iter().map(|word| word.text.clone()).collect();
+            self.variables.insert("argv".into(), (texts, 0));
+        } else {
+            self.set_positional(&command.args);
+        }
+        self.functions.remove(&command.name);
+        let flow = self.inner(&body, command.stdin.clone(), command.span);
+        self.functions.insert(command.name.clone(), body);
+        self.variables = outer;
+        flow
+    }
+
     /// `NAME=value` before a command counts for what follows too: the command may be a shell that reads it.
     pub(super) fn prefix_assignment(&mut self, raw: &str, span: Span, lasting: bool) {
         self.assignment(raw, span);
+        let name = raw.split('=').next().unwrap_or("");
+        self.command_variable(name, span);
         if !lasting && raw.starts_with("LD_PRELOAD=") {
             self.flag("preload", span);
         }

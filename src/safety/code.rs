@@ -1,58 +1,135 @@
-//! Code of other languages given on the line: Python, Perl, Ruby, JavaScript, awk and SQL.
+//! Code of other languages given on the line: Python, Perl, Ruby, JavaScript, and their kind.
 //!
 //! Nothing is parsed here; calls that delete, run or fetch are found by name, and their literal arguments are judged
 //! by the same rules as a shell command's.
 
+use super::literal::{arguments, homes_as_tilde, without_strings};
 use super::rules::Effect;
 use super::walk::{Command, Walker};
 use super::word::{Flow, HIDDEN, Span, UNKNOWN, Word};
 use super::wrap::is_stdin;
+use crate::request::Shell;
 
-/// Calls, and what they do to their first text argument.
+/// Calls, and what they do to their arguments. A name counts only at its beginning and outside strings.
+#[rustfmt::skip]
 const CALLS: &[(&str, Call)] = &[
-    ("rmtree(", Call::Path(Effect::DeleteTree)),
-    ("rm_rf(", Call::Path(Effect::DeleteTree)),
-    ("rm_rf ", Call::Path(Effect::DeleteTree)),
-    ("rm_r(", Call::Path(Effect::DeleteTree)),
-    ("remove_dir_all(", Call::Path(Effect::DeleteTree)),
-    ("remove_tree(", Call::Path(Effect::DeleteTree)),
-    ("rmSync(", Call::Path(Effect::DeleteTree)),
-    ("rmdirSync(", Call::Path(Effect::DeleteTree)),
-    ("rimraf(", Call::Path(Effect::DeleteTree)),
-    ("fs.rm(", Call::Path(Effect::DeleteTree)),
-    ("unlinkSync(", Call::Path(Effect::Delete)),
-    ("os.remove(", Call::Path(Effect::Delete)),
-    ("os.unlink(", Call::Path(Effect::Delete)),
-    ("unlink(", Call::Path(Effect::Delete)),
-    ("unlink ", Call::Path(Effect::Delete)),
-    ("File.delete(", Call::Path(Effect::Delete)),
-    ("writeFileSync(", Call::Path(Effect::Overwrite)),
+    ("rmtree(|rm_rf(|rm_rf |rm_rf!(|rm_r(|rm_r |remove_dir_all(|remove_tree(|remove_tree |rmSync(|rmdirSync(|rimraf(|fs.rm(|Deno.remove(|Deno.removeSync(|delete-directory |delete-directory-recursively |delete_tree(|deleteDir(|removeItem(|remove_entry_secure(|del_dir_r(", Call::Path(Effect::DeleteTree)),
+    ("unlinkSync(|os.remove(|os.unlink(|unlink(|unlink |File.delete(|delete-file |File.rm(|file.remove(", Call::Path(Effect::Delete)),
+    ("writeFileSync(|file_put_contents(", Call::Path(Effect::Overwrite)),
     ("truncate(", Call::Path(Effect::Empty)),
-    ("system(", Call::Shell),
-    ("system ", Call::Shell),
-    ("popen(", Call::Shell),
-    ("subprocess.run(", Call::Shell),
-    ("subprocess.call(", Call::Shell),
-    ("check_call(", Call::Shell),
-    ("check_output(", Call::Shell),
-    ("Popen(", Call::Shell),
-    ("execSync(", Call::Shell),
-    ("spawnSync(", Call::Shell),
-    (".exec(", Call::Shell),
-    ("exec(", Call::Shell),
-    ("exec ", Call::Shell),
-    ("shell_exec(", Call::Shell),
-    ("passthru(", Call::Shell),
-    ("do shell script ", Call::Shell),
-    ("qx(", Call::Shell),
+    ("system(|system |system$|system2(|popen(|popen2(|popen3(|subprocess.run(|subprocess.call(|call(|check_call(|check_output(|getoutput(|getstatusoutput(|Popen(|execSync(|execFileSync(|execFile(|spawnSync(|spawn(|spawnlp(|spawnvp(|execvp(|execlp(|execl(|execv(|posix_spawn(|create_subprocess_shell(|create_subprocess_exec(|pcntl_exec(|proc_open(|shell_exec(|passthru(|os.execute(|Command(|Deno.run(|Bun.spawn(|Bun.spawnSync(|capture2(|capture2e(|capture3(|System.cmd(|System.shell(|os:cmd(|:os.cmd(|do shell script |shell-command |shell-command-to-string |call-process |call-process-shell-command |start-process |run-program |run-shell-command |ProcessBuilder(|doShellScript(", Call::Shell),
+    ("exec(|exec ", Call::Exec),
+    ("eval(|load(|loadstring(|instance_eval(|eval \"|eval '", Call::Code),
+    ("qx(|qx{|qx/|qx |%x(|%x{|%x[", Call::Raw),
     ("`", Call::Backtick),
+    ("Remove-Item |rm -r|ri -r|del -r|rmdir -r", Call::Remove),
+    ("file delete ", Call::Remove),
+    ("spawn ", Call::Line),
+];
+
+/// What starts a process, wherever it stands.
+const STARTS: &[&str] = &[
+    "/bin/sh",
+    "/bin/bash",
+    "subprocess",
+    "pty",
+    "dup2",
+    "child_process",
+    "exec",
+    "system",
+    "popen",
+    "spawn",
+    "fdopen",
+    "Process",
+];
+const SOCKETS: &[&str] = &[
+    "socket",
+    "Socket",
+    "fsockopen",
+    "\"net\"",
+    "'net'",
+    "net.connect",
+    "createConnection",
+    "TCPClient",
+    "gen_tcp",
+    "/dev/tcp/",
+    "/inet/tcp",
+    "Deno.connect",
+];
+const FETCHES: &[&str] = &[
+    "urlopen",
+    "requests.get",
+    "urllib",
+    "http.get",
+    "https.get",
+    "httpx",
+    "fetch(",
+    "LWP",
+    "HTTP::Tiny",
+    "open-uri",
+    "Net::HTTP",
+    "URI.open",
+    "socket",
+    "file_get_contents('http",
+    "file_get_contents(\"http",
+    "DownloadString",
+    "Invoke-WebRequest",
+    "iwr ",
+    "curl_exec",
+    "url-retrieve",
+    "readLines(\"http",
+];
+const DECODERS: &[&str] = &[
+    "b64decode",
+    "decode_base64",
+    "base64",
+    "Base64",
+    "atob(",
+    "unhexlify",
+    "fromhex",
+    "rot13",
+    "rot_13",
+    "decompress",
+    "[::-1]",
+    "pack",
+    "fromCharCode",
+    "fromCodePoint",
+    "chr(",
+    "chr ",
+    "codecs.decode",
+    "Buffer.from(",
+    "strrev",
+    "string.char",
+    "string.reverse",
+    ".reverse",
+    "gzinflate",
+    "gzuncompress",
+    "uudecode",
+    "hex2bin",
+    "tr/",
+    "marshal.loads",
+    "EncodedCommand",
+    "binary format",
+    "intToUtf8",
+    "reverse ",
 ];
 
 #[derive(Clone, Copy)]
 enum Call {
     Path(Effect),
+    /// Its arguments are a command.
     Shell,
+    /// Code in one language, a command in another.
+    Exec,
+    /// Its argument is code of the same language.
+    Code,
+    /// The command stands between brackets, without quotes.
+    Raw,
     Backtick,
+    /// The rest of the line is a command.
+    Line,
+    /// The rest of the line is options and paths to delete.
+    Remove,
 }
 
 impl Walker {
@@ -94,17 +171,23 @@ impl Walker {
 
     fn inline_code(&self, command: &Command) -> Option<Word> {
         let options: &[char] = match command.name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.') {
-            "python" | "ipython" | "pypy" => &['c'],
-            "php" => &['r'],
+            "python" | "ipython" | "pypy" | "expect" | "guile" | "gjs" => &['c'],
+            "php" => &['r', 'B', 'R', 'E'],
             "node" | "nodejs" | "bun" => &['e', 'p'],
-            "deno" => &[],
+            "emacs" | "emacsclient" | "deno" | "tclsh" => &[],
             _ => &['e', 'E'],
         };
         for (at, word) in command.args.iter().enumerate() {
-            if matches!(word.text.as_str(), "--eval" | "--print" | "eval" | "-command" | "-Command") {
+            if matches!(
+                word.text.as_str(),
+                "--eval" | "--print" | "eval" | "-command" | "-Command" | "-eval" | "--execute"
+            ) {
                 return command.args.get(at + 1).cloned();
             }
             let module = ["-M", "-m", "-I", "-r"].iter().any(|option| word.text.starts_with(option));
+            if let Some(code) = word.text.strip_prefix("--eval=") {
+                return Some(Word { text: code.into(), ..word.clone() });
+            }
             if word.text.starts_with("-c") && options.contains(&'c') && word.text.len() > 2 {
                 return Some(Word { text: word.text[2..].into(), ..word.clone() });
             }
@@ -135,85 +218,107 @@ impl Walker {
 
     /// Code of another language.
     pub(super) fn code(&mut self, code: &str, span: Span) {
-        let has = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
-        let network = has(&[
-            "urlopen",
-            "requests.get",
-            "urllib",
-            "http.get",
-            "fetch(",
-            "LWP",
-            "open-uri",
-            "Net::HTTP",
-            "socket",
-            "file_get_contents('http",
-            "file_get_contents(\"http",
-        ]);
-        let runs = has(&["exec(", "eval(", "eval ", "exec ", "system(", "runpy", "compile("]);
-        if network && runs && !has(&["socket"]) {
-            self.flag("network-code", span);
+        if !self.deeper(span) {
+            return;
         }
-        if has(&["socket", "Socket", "fsockopen"])
-            && has(&["/bin/sh", "/bin/bash", "subprocess", "pty", "dup2", "child_process", "exec"])
-        {
-            self.flag("reverse-shell", span);
-        }
-        if runs
-            && has(&[
-                "b64decode",
-                "decode_base64",
-                "base64",
-                "atob(",
-                "unhexlify",
-                "fromhex",
-                "rot13",
-                "decompress",
-                "[::-1]",
-                "pack(",
-                "fromCharCode",
-                "chr(",
-            ])
-        {
-            self.flag("hidden-code", span);
-        }
-        if has(&["os.fork", "fork while", "fork()"]) && has(&["while", "loop"]) {
-            self.flag("fork-bomb", span);
-        }
-        if has(&["os.setuid(0", "pty.spawn"]) && self.root {
-            self.flag("root-shell", span);
-        }
-        for (call, kind) in CALLS {
-            for (at, _) in code.match_indices(call) {
-                self.call_found(&code[at + call.len()..], *kind, span);
+        let lisp = matches!(self.last_name.as_str(), "emacs" | "emacsclient" | "guile" | "sbcl" | "racket" | "clisp");
+        let script = matches!(self.last_name.as_str(), "node" | "nodejs" | "deno" | "bun" | "qjs" | "gjs");
+        let quotes: &[u8] = if lisp {
+            b"\""
+        } else if script {
+            b"\"'`"
+        } else {
+            b"\"'"
+        };
+        let code = homes_as_tilde(code);
+        let bare = without_strings(&code, quotes);
+        self.dangers_of_code(&code, &bare, span);
+        for (names, kind) in CALLS.iter().filter(|(names, _)| !(script && *names == "`")) {
+            for name in names.split('|') {
+                for at in starts_of(&bare, name) {
+                    let child = name.starts_with("exec") && bare[..at].ends_with('.') && script;
+                    if !child || code.contains("child_process") {
+                        self.call_found(&code[at + name.trim_end_matches(['"', '\'', '$']).len()..], *kind, span);
+                    }
+                }
             }
         }
-        for (at, _) in code.match_indices("open(") {
+        for (at, _) in bare.match_indices("open(") {
             self.open_found(&code[at + 5..], span);
+        }
+        self.depth -= 1;
+    }
+
+    /// What the code as a whole shows: `bare` is it without its strings.
+    fn dangers_of_code(&mut self, code: &str, bare: &str, span: Span) {
+        let has = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
+        let calls = |parts: &[&str]| parts.iter().any(|part| bare.contains(part));
+        let runs =
+            calls(&["exec(", "eval(", "eval ", "exec ", "system(", "system ", "runpy", "compile(", "iex", "IEX"])
+                || calls(&["Invoke-Expression", "loadstring(", "Function(", "-EncodedCommand", "eval\n"]);
+        if runs && has(FETCHES) && !has(&["socket"]) {
+            self.flag("network-code", span);
+        }
+        let both_ways = calls(&["socket", "Socket", "connect", "Connection", "TCPClient", "fsockopen", "gen_tcp"])
+            || bare.contains("inet");
+        if both_ways && has(SOCKETS) && has(STARTS) {
+            self.flag("reverse-shell", span);
+        }
+        if runs && calls(DECODERS) {
+            self.flag("hidden-code", span);
+        }
+        if calls(&["os.fork", "fork while", "fork()", "fork;"]) && calls(&["while", "loop", "for"]) {
+            self.flag("fork-bomb", span);
+        }
+        if calls(&["os.setuid(0", "pty.spawn"]) && self.root {
+            self.flag("root-shell", span);
+        }
+        if has(&["application \"System Events\" to", "application \"Finder\" to"])
+            && has(&["to restart", "to shut down", "to log out", "to sleep"])
+        {
+            self.flag("power-script", span);
         }
     }
 
     fn call_found(&mut self, rest: &str, kind: Call, span: Span) {
         match kind {
             Call::Path(effect) => {
-                let path = literal(rest).map_or(UNKNOWN.to_string(), |(text, _)| text);
-                let home = rest.starts_with("os.path.expanduser")
-                    || rest.starts_with("Path.home")
-                    || rest.starts_with("os.homedir")
-                    || rest.starts_with("process.env.HOME")
-                    || rest.starts_with("ENV['HOME");
-                let path = if home && !path.starts_with('~') { "~".to_owned() } else { path };
+                let path = arguments(rest).unwrap_or(UNKNOWN.to_string());
+                let path = path.split_once(' ').map_or(path.as_str(), |(first, _)| first);
                 self.touch(effect, &Word::new(path, span));
             }
-            Call::Shell => match literal_list(rest) {
-                Some(text) => drop(self.inner_as(&text, crate::request::Shell::Bash, Flow::default(), span)),
-                None => self.unseen_code(span),
-            },
-            Call::Backtick => {
-                if let Some(end) = rest.find('`') {
-                    let text = &rest[..end];
-                    if !text.trim().is_empty() {
-                        self.inner_as(text, crate::request::Shell::Bash, Flow::default(), span);
+            Call::Shell | Call::Exec => match arguments(rest) {
+                Some(text) if !Word::new(text.as_str(), span).unseen() => {
+                    self.inner_as(&text, Shell::Bash, Flow::default(), span);
+                    if matches!(kind, Call::Exec) {
+                        self.code(&text, span);
                     }
+                }
+                _ => self.unseen_code(span),
+            },
+            Call::Code => match arguments(rest) {
+                Some(text) if !Word::new(text.as_str(), span).unseen() => self.code(&text, span),
+                _ => self.unseen_code(span),
+            },
+            Call::Raw | Call::Line => {
+                let end =
+                    rest.find(if matches!(kind, Call::Raw) { [')', '}', ']', '/'] } else { [';', '\n', ']', '\r'] });
+                let text = rest[..end.unwrap_or(rest.len())].trim().to_owned();
+                if !text.is_empty() && !text.starts_with(['(', '"', '\'']) {
+                    self.inner_as(&text, Shell::Bash, Flow::default(), span);
+                }
+            }
+            Call::Backtick => {
+                let text = rest.find('`').map_or("", |end| rest[..end].trim());
+                if !text.is_empty() {
+                    self.inner_as(text, Shell::Bash, Flow::default(), span);
+                }
+            }
+            Call::Remove => {
+                let line = rest.split([';', '\n', '}', '|', ']']).next().unwrap_or("");
+                for path in line.split_whitespace().filter(|word| !word.starts_with('-') && !word.starts_with("ecurse"))
+                {
+                    self.touch(Effect::DeleteTree, &Word::new(path.trim_matches(['"', '\'', '{']), span));
                 }
             }
         }
@@ -229,165 +334,20 @@ impl Walker {
             self.touch(Effect::Append, &Word::new(path, span));
         }
     }
+}
 
-    /// awk's `system("…")` and `print | "sh"`.
-    pub(super) fn awk(&mut self, command: &Command) {
-        let Some(code) = command.operands_after("-F -v -f").next().cloned() else { return };
-        for (at, _) in code.text.match_indices("system(") {
-            match literal(&code.text[at + 7..]) {
-                Some((text, rest)) => {
-                    let more = !rest.trim_start().starts_with(')');
-                    let text = if more { format!("{text}{UNKNOWN}") } else { text };
-                    self.inner(&text, Flow::default(), code.span);
-                }
-                None => self.unseen_code(code.span),
-            }
-        }
-        if code.text.contains("| \"sh\"") || code.text.contains("|\"sh\"") || code.text.contains("| \"bash\"") {
-            self.unseen_code(code.span);
-        }
-        if code.text.contains("/inet/tcp") {
-            self.flag("reverse-shell", code.span);
-        }
-        for (at, _) in code.text.match_indices("> \"") {
-            if let Some((path, _)) = literal(&code.text[at + 2..]) {
-                self.touch(Effect::Overwrite, &Word::new(path, code.span));
-            }
-        }
-    }
-
-    /// Statements given to a database client.
-    pub(super) fn database(&mut self, command: &Command) {
-        const CLIENTS: &[&str] = &[
-            "psql",
-            "mysql",
-            "mariadb",
-            "sqlite3",
-            "clickhouse-client",
-            "sqlcmd",
-            "cockroach",
-            "duckdb",
-            "bq",
-            "mongosh",
-            "mongo",
-            "cqlsh",
-            "sqlplus",
-            "pgcli",
-            "mycli",
-            "snowsql",
-            "usql",
-            "athena",
-            "trino",
-            "presto",
-            "hive",
-            "beeline",
-            "influx",
-            "spark-sql",
-        ];
-        if !CLIENTS.contains(&command.name.as_str()) {
-            return;
-        }
-        let options = "-c --command -e --execute -q --query -Q --eval -cmd --statement";
-        let mut texts: Vec<Word> = command.value_of(options).into_iter().collect();
-        texts.extend(command.operands().filter(|word| word.text.contains(' ') || word.text.starts_with('.')).cloned());
-        if command.stdin.present {
-            match &command.stdin.text {
-                Some(text) => texts.push(Word::new(text.as_str(), command.span)),
-                None => self.flag("sql-file", command.span),
-            }
-        }
-        if command.value_of("-f --file").is_some() && command.name != "mysql" {
-            self.flag("sql-file", command.span);
-        }
-        let local = matches!(command.name.as_str(), "sqlite3" | "duckdb");
-        for word in texts {
-            if word.unseen() {
-                self.flag("sql-file", word.span);
-            }
-            for statement in word.text.split(';') {
-                self.statement_of_sql(statement, &word, local);
-            }
-        }
-    }
-
-    fn statement_of_sql(&mut self, statement: &str, word: &Word, local: bool) {
-        let plain = without_comments(statement).to_ascii_uppercase();
-        let mut words = plain.split_whitespace();
-        let mut first = words.next().unwrap_or("");
-        if first == "EXPLAIN" {
-            if !plain.contains("ANALYZE") {
-                return;
-            }
-            first = words.find(|w| !matches!(*w, "ANALYZE" | "VERBOSE")).unwrap_or("");
-        }
-        let changes = if first == "WITH" {
-            ["DELETE ", "UPDATE ", "INSERT "].iter().find(|verb| plain.contains(**verb)).map_or("", |v| v.trim())
-        } else {
-            first
-        };
-        let unbounded = match plain.split_once(" WHERE ") {
-            None => true,
-            Some((_, test)) => matches!(
-                test.split_whitespace().collect::<String>().as_str(),
-                "1=1" | "TRUE" | "1" | "'1'='1'" | "ID>0" | "1=1LIMIT1000"
-            ),
-        };
-        let script = statement.contains("dropDatabase")
-            || statement.contains(".drop(")
-            || statement.contains("deleteMany({})")
-            || statement.contains(".remove({})")
-            || statement.contains("dropAllUsers");
-        let destroys = match changes {
-            "DROP" | "TRUNCATE" => true,
-            "DELETE" | "UPDATE" => unbounded,
-            "ALTER" => plain.contains(" DROP ") && !plain.contains("CONSTRAINT"),
-            "SHUTDOWN" => true,
-            _ => script,
-        };
-        let touches = matches!(
-            changes,
-            "DELETE"
-                | "UPDATE"
-                | "INSERT"
-                | "CREATE"
-                | "ALTER"
-                | "GRANT"
-                | "REVOKE"
-                | "REPLACE"
-                | "MERGE"
-                | "VACUUM"
-                | "REINDEX"
-                | "COPY"
-                | "LOAD"
-                | "CALL"
-                | "SET"
-                | "KILL"
-                | "FLUSH"
-                | "UPSERT"
-                | "RENAME"
-                | "REFRESH"
-                | ".RESTORE"
-                | ".IMPORT"
-                | ".READ"
-                | "CLUSTER"
-                | "LOCK"
-                | "OPTIMIZE"
-        ) || ["deleteOne", "updateOne", "insert", "updateMany", "deleteMany", "createIndex", "dropIndex"]
-            .iter()
-            .any(|call| statement.contains(call));
-        if let Some((_, code)) = statement.split_once("\\!").or(statement.split_once(".shell ")) {
-            self.run_word(&Word { text: code.into(), ..word.clone() });
-        }
-        if destroys && !local {
-            self.flag("sql-destroy", word.span);
-        } else if destroys || touches && changes != "SET" {
-            self.flag("sql-change", word.span);
-        }
-    }
+/// Where the call `name` stands in `bare`, not as the end of a longer name.
+fn starts_of<'a>(bare: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let sign = !name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let joins = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    // `json.load(` and `f.call(` are methods, not the functions that run text.
+    let method = matches!(name, "load(" | "call(");
+    let fits = move |at: &usize| sign || !(bare[..*at].ends_with(joins) || method && bare[..*at].ends_with('.'));
+    bare.match_indices(name).map(|(at, _)| at).filter(fits)
 }
 
 /// The first quoted text of an argument list, and what follows it.
-fn literal(rest: &str) -> Option<(String, &str)> {
+pub(super) fn literal(rest: &str) -> Option<(String, &str)> {
     let start = rest.find(['"', '\''])?;
     if rest[..start].contains([')', ';']) {
         return None;
@@ -396,34 +356,4 @@ fn literal(rest: &str) -> Option<(String, &str)> {
     let body = &rest[start + 1..];
     let end = body.find(quote)?;
     Some((body[..end].to_owned(), &body[end + 1..]))
-}
-
-/// `"rm -rf x"` or `["rm", "-rf", "x"]` as one line of shell.
-fn literal_list(rest: &str) -> Option<String> {
-    let (first, mut after) = literal(rest)?;
-    let mut text = first;
-    while let Some(next) = after.trim_start().strip_prefix(',') {
-        let trimmed = next.trim_start();
-        if !trimmed.starts_with(['"', '\'', '[']) {
-            break;
-        }
-        let Some((word, tail)) = literal(trimmed) else { break };
-        text.push(' ');
-        text.push_str(&word);
-        after = tail;
-    }
-    Some(text)
-}
-
-fn without_comments(statement: &str) -> String {
-    let mut text = String::new();
-    for line in statement.lines() {
-        text.push_str(line.split("--").next().unwrap_or(""));
-        text.push(' ');
-    }
-    while let Some(start) = text.find("/*") {
-        let end = text[start..].find("*/").map_or(text.len(), |end| start + end + 2);
-        text.replace_range(start..end, " ");
-    }
-    text.trim().to_owned()
 }

@@ -54,6 +54,7 @@ impl Walker {
         if endless && !matches!(target, Target::Sink) {
             self.flag("fill-disk", word.span);
         }
+        self.lasting(&path, out, word.span);
         let flow = Flow { present: true, ..out.clone() };
         self.files.insert(word.text.clone(), flow);
     }
@@ -90,6 +91,7 @@ impl Walker {
             "mv" => self.move_files(command, &operands),
             "cp" | "install" | "ditto" | "gcp" => self.copy(command, &operands),
             "read" => self.read_words(command, &operands),
+            "mapfile" | "readarray" => self.read_lines(command),
             "ln" => self.link(command, &operands),
             "tee" => {
                 let append = command.has_gnu("-a --append");
@@ -135,7 +137,9 @@ impl Walker {
         let effect = if tree { Effect::DeleteTree } else { Effect::Delete };
         for word in operands {
             let system = target::classify(&word.text, self.cwd()) == Target::System;
-            if system && word.text.contains('*') && !word.text.contains("/log") {
+            let wide = system && word.text.contains('*') && !word.text.contains("/log");
+            let below = word.text.starts_with("**/") && target::classify(&word.text, self.cwd()) == Target::Here;
+            if wide || below {
                 self.touch(Effect::DeleteTree, word);
             } else if word.text.contains("/**/") {
                 self.touch_found(effect, word);
@@ -175,6 +179,14 @@ impl Walker {
         for name in names {
             self.variables.insert(name.text.clone(), (vec![text.clone()], command.stdin.taint));
         }
+    }
+
+    /// `mapfile -t x` takes each line that flows in.
+    fn read_lines(&mut self, command: &Command) {
+        let Some(name) = command.operands_after("-d -n -O -s -u -C -c").last() else { return };
+        let text = command.stdin.text.clone().unwrap_or(UNKNOWN.to_string());
+        let lines = text.lines().map(str::to_owned).take(64).collect();
+        self.variables.insert(name.text.clone(), (lines, command.stdin.taint));
     }
 
     fn copy(&mut self, command: &Command, operands: &[Word]) {

@@ -6,15 +6,20 @@
 
 mod blocks;
 mod code;
+mod edit;
 mod files;
 mod find;
 mod grammar;
+mod lasting;
+mod literal;
 mod net;
+mod options;
 mod parts;
 mod rules;
 mod run;
 mod scan;
 mod spread;
+mod sql;
 mod target;
 mod text;
 mod tools;
@@ -22,6 +27,7 @@ mod walk;
 mod word;
 mod wrap;
 mod zsh;
+mod zsh_forms;
 
 pub use parts::{commented, parts};
 pub use rules::rule_names;

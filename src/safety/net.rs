@@ -4,7 +4,55 @@ use super::Risk;
 use super::rules::Effect;
 use super::target;
 use super::walk::{Command, Walker};
-use super::word::{Flow, NETWORK, SECRET, SHELL, TOKEN, Word};
+use super::word::{Flow, NETWORK, SECRET, SHELL, TOKEN, UNKNOWN, Word};
+
+/// Programs that hand a file or what flows in to people or servers elsewhere.
+const UPLOADERS: &[&str] = &[
+    "gh",
+    "glab",
+    "gist",
+    "pastebinit",
+    "croc",
+    "wormhole",
+    "magic-wormhole",
+    "transfer",
+    "slack",
+    "slack-cli",
+    "slackcat",
+    "telegram-send",
+    "discord",
+    "ffsend",
+    "ipfs",
+    "tftp",
+    "lftp",
+    "ncftpput",
+    "smbclient",
+    "az",
+    "gcloud",
+    "s3cmd",
+    "mc",
+    "b2",
+    "dropbox",
+    "dropbox_uploader.sh",
+    "keybase",
+    "signal-cli",
+    "ntfy",
+    "termbin",
+    "ix",
+    "0x0",
+    "rz",
+    "sz",
+    "msmtp",
+    "swaks",
+    "matrix-commander",
+    "mosquitto_pub",
+    "websocat",
+    "wscat",
+    "grpcurl",
+    "traceroute",
+    "drill",
+    "logger",
+];
 
 impl Walker {
     /// The commands of this module.
@@ -22,19 +70,25 @@ impl Walker {
             "systemctl" | "service" | "launchctl" => self.service(command),
             "aws" | "gsutil" | "rclone" => self.cloud_copy(command),
             "docker" | "podman" | "kubectl" => self.many(command),
+            name if UPLOADERS.contains(&name) => {
+                let secret = command.args.iter().any(|word| {
+                    let path = word.text.rsplit(['@', '=']).next().unwrap_or("");
+                    word.taint & SECRET != 0 || target::is_secret(path, self.cwd())
+                });
+                if secret || command.stdin.taint & SECRET != 0 {
+                    self.flag("send-secret", command.span);
+                }
+            }
             "mail" | "mailx" | "mutt" | "sendmail" | "sftp" | "ftp" | "dig" | "nslookup" | "ping" | "host" => {
                 let taint = command.args.iter().fold(command.stdin.taint, |taint, word| taint | word.taint);
                 if taint & SECRET != 0 {
                     self.flag("send-secret", command.span);
                 }
             }
-            "cat" | "head" => self.endless_source(command),
             _ => {}
         }
         self.database(command);
     }
-
-    fn endless_source(&mut self, _command: &Command) {}
 
     fn curl(&mut self, command: &Command) {
         let data = "-d --data --data-binary --data-raw --data-urlencode --data-ascii -F --form --form-string --json -T --upload-file";
@@ -147,6 +201,10 @@ impl Walker {
         let runs = command.name != "telnet" && command.name != "socat" && command.has("-e --exec --sh-exec -c")
             || lower.contains("exec:")
             || lower.contains("system:");
+        let runs = runs && command.name != "openssl";
+        if let Some(sent) = command.stdin.text.clone() {
+            self.raw_statements(&sent, command.span);
+        }
         if runs || command.stdin.taint & SHELL != 0 {
             return self.flag("reverse-shell", command.span);
         }
@@ -157,7 +215,7 @@ impl Walker {
         if command.name != "telnet" && command.name != "openssl" && command.has("-l --listen -L") {
             self.flag("listen", command.span);
         } else if command.stdin.present
-            && command.stdin.text.is_none()
+            && command.stdin.text.as_ref().is_none_or(|text| text.contains(UNKNOWN))
             && command.name != "openssl"
             && !command.has("-z")
         {

@@ -168,6 +168,8 @@ const EFFECTS: &[(&str, Risk, &str)] = &[
     ("preload", Caution, "loads other code into the program"),
     ("service-network", Dangerous, "stops a service that the machine is reached through"),
     ("schedule", Caution, "changes scheduled jobs"),
+    ("power-script", Dangerous, "stops or restarts the machine through another program"),
+    ("server-empty", Dangerous, "empties, stops or rewrites a database server"),
     ("fetch-run", Dangerous, "runs a file that this line fetched from the network"),
     ("key-append-network", Dangerous, "adds text from the network to a start-up or key file"),
 ];

@@ -10,6 +10,7 @@ use super::target;
 use super::text::deceptive_name;
 use super::walk::{Command, Walker, some};
 use super::word::{Flow, HIDDEN, NETWORK, SECRET, SHELL, TOKEN, UNKNOWN, Word, unescape};
+use crate::request::Shell;
 
 impl Command {
     /// Any of these options is there; short ones also inside a cluster.
@@ -284,6 +285,9 @@ impl Walker {
             "curl" | "wget" | "aria2c" | "lynx" | "http" | "https" | "xh" | "nc" | "ncat" | "netcat" | "telnet"
             | "w3m" | "fetch" | "socat" | "ftp" | "lwp-request" | "GET" | "links" | "curlie" | "dig" | "nslookup"
             | "ssh" => Flow::unseen(taint | NETWORK),
+            "openssl" if command.args.iter().any(|word| word.text == "s_client") => Flow::unseen(taint | NETWORK),
+            "string" if self.shell == Shell::Fish => self.string_output(command, taint),
+            _ if prints_secret(command) => Flow::unseen(taint | SECRET),
             "gsutil" | "aws" | "gh" | "host"
                 if command
                     .args
@@ -294,6 +298,28 @@ impl Walker {
             }
             _ if decodes(command) => Flow::unseen(taint | HIDDEN),
             _ => self.other_output(command, taint),
+        }
+    }
+
+    /// fish's `string join`, `unescape`, `replace`: the text, where it can be known.
+    fn string_output(&mut self, command: &Command, taint: u8) -> Flow {
+        let mut operands = command.operands_after("-n -m").map(|word| word.text.clone());
+        let verb = operands.next().unwrap_or_default();
+        let glue = if verb == "join" { operands.next().unwrap_or_default() } else { " ".to_owned() };
+        let mut words: Vec<String> = operands.collect();
+        if words.is_empty() {
+            words.extend(command.stdin.text.clone());
+        }
+        if words.is_empty() {
+            return Flow::unseen(taint);
+        }
+        let text = words.join(&glue);
+        match verb.as_str() {
+            "join" | "collect" | "trim" | "lower" | "join0" => Flow { taint, ..Flow::text(text) },
+            "unescape" => Flow { taint, ..Flow::text(unescape(&text)) },
+            "split" => Flow { taint, ..Flow::text(words.get(1..).unwrap_or(&[]).join(" ")) },
+            "escape" => Flow { taint, ..Flow::text(text) },
+            _ => Flow::unseen(taint),
         }
     }
 
@@ -360,6 +386,9 @@ fn is_help(command: &Command) -> bool {
     if matches!(first, "--help" | "--version" | "-h" | "-V" | "help" | "version") && command.args.len() == 1 {
         return !matches!(first, "-h") || !matches!(command.name.as_str(), "shutdown" | "halt" | "free" | "df" | "du");
     }
+    if command.name == "aws" && command.args.last().is_some_and(|word| word.text == "help") {
+        return true;
+    }
     if command.name == "git" {
         let first_operand = command.args.iter().position(|word| !word.is_option());
         return first_operand.is_some() && command.args.iter().skip(1).take(6).any(|word| asks(&word.text));
@@ -369,6 +398,46 @@ fn is_help(command: &Command) -> bool {
         return !runs && command.options().any(asks);
     }
     !RUNNERS.contains(&command.name.as_str()) && command.options().any(asks)
+}
+
+/// Tools that print a key, a password or a token: the program, then words that must stand among its own.
+const SECRET_PRINTERS: &[(&str, &str)] = &[
+    ("gh|glab|hub", "auth token"),
+    ("gcloud", "auth print-access-token"),
+    ("gcloud", "auth print-identity-token"),
+    ("gcloud", "auth application-default print-access-token"),
+    ("gcloud", "secrets versions access"),
+    ("aws", "secretsmanager get-secret-value"),
+    ("aws", "configure get"),
+    ("aws", "configure export-credentials"),
+    ("aws", "sts get-session-token"),
+    ("aws", "ssm --with-decryption"),
+    ("aws", "ecr get-login-password"),
+    ("az", "account get-access-token"),
+    ("az", "keyvault secret show"),
+    ("security", "find-generic-password"),
+    ("security", "find-internet-password"),
+    ("pass|gopass", "show"),
+    ("op", "read"),
+    ("bw", "get"),
+    ("vault", "read"),
+    ("vault", "kv get"),
+    ("secret-tool", "lookup"),
+    ("heroku", "auth:token"),
+    ("kubectl|oc|k", "get secret"),
+    ("kubectl|oc|k", "config view --raw"),
+    ("oc", "whoami -t"),
+    ("doctl", "auth token"),
+    ("gpg|gpg2", "--export-secret-keys"),
+    ("git", "credential fill"),
+    ("npm", "token"),
+];
+
+fn prints_secret(command: &Command) -> bool {
+    let has = |wanted: &str| command.args.iter().any(|word| word.text == wanted);
+    SECRET_PRINTERS
+        .iter()
+        .any(|(names, words)| names.split('|').any(|name| name == command.name) && words.split(' ').all(has))
 }
 
 /// What `echo` prints.

@@ -165,6 +165,13 @@ impl Walker {
                 end + 1
             }
             Some(b'"') if mode == Mode::Bare => 1,
+            Some(sign @ (b'@' | b'*' | b'1'..=b'9')) if self.variables.contains_key("@") => {
+                let name = if *sign == b'*' { "@".to_owned() } else { (*sign as char).to_string() };
+                let (texts, taint) = self.variables.get(&name).cloned().unwrap_or_default();
+                built.taint |= taint;
+                built.push_any(&texts);
+                2
+            }
             Some(b'@' | b'*' | b'#' | b'?' | b'$' | b'!' | b'-' | b'0'..=b'9') => {
                 built.push(if matches!(bytes[1], b'@' | b'*' | b'0'..=b'9' | b'!') { UNKNOWN } else { SOME });
                 2
@@ -185,6 +192,11 @@ impl Walker {
     fn braced(&mut self, inside: &str, mode: Mode, span: Span, built: &mut Built) {
         if inside.starts_with('#') {
             return built.push(SOME);
+        }
+        if self.shell == Shell::Zsh
+            && let Some((mark, rest)) = zsh_flag(inside)
+        {
+            return self.flagged(mark, rest, mode, span, built);
         }
         let inside = inside.trim_start_matches(['!', '_', '=', '^']);
         let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
@@ -208,6 +220,24 @@ impl Walker {
                 built.push(UNKNOWN);
             }
         }
+    }
+
+    /// zsh's `${(z)x}` is split into words, `${(e)x}` carried out, `${(g::)x}` decoded.
+    fn flagged(&mut self, mark: char, rest: &str, mode: Mode, span: Span, built: &mut Built) {
+        let mut inner = Built { variants: vec![String::new()], taint: 0 };
+        self.braced(rest, Mode::Bare, span, &mut inner);
+        built.taint |= inner.taint;
+        let values: Vec<String> = inner
+            .variants
+            .iter()
+            .map(|value| match mark {
+                'E' => self.document(value, span).0,
+                'G' => unescape(value),
+                _ if mode == Mode::Bare => value.replace([' ', '\n', '\t'], &SPLIT.to_string()),
+                _ => value.clone(),
+            })
+            .collect();
+        built.push_any(&values);
     }
 
     /// Commands hidden in the pattern part of `${x%$(cmd)}`.
@@ -234,8 +264,9 @@ impl Walker {
         };
         built.taint |= taint;
         if mode == Mode::Bare && self.shell == Shell::Bash {
-            let split: Vec<String> =
-                values.iter().map(|value| value.replace([' ', '\n', '\t'], &SPLIT.to_string())).collect();
+            let marks = self.variables.get("IFS").and_then(|(texts, _)| texts.first());
+            let marks: Vec<char> = marks.map_or(vec![' ', '\n', '\t'], |text| text.chars().collect());
+            let split: Vec<String> = values.iter().map(|value| value.replace(&marks[..], &SPLIT.to_string())).collect();
             return built.push_any(&split);
         }
         built.push_any(&values);
@@ -303,6 +334,12 @@ impl Walker {
         }
         kept
     }
+}
+
+/// The letter that [`super::zsh`] left for a flag, and what follows it.
+fn zsh_flag(inside: &str) -> Option<(char, &str)> {
+    let mark = inside.strip_prefix('_')?.chars().next().filter(|mark| matches!(mark, 'E' | 'G' | 'Z'))?;
+    inside[2..].starts_with('_').then(|| (mark, inside[2..].trim_start_matches('_')))
 }
 
 /// A backslash: what it stands for; returns the bytes taken.

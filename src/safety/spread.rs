@@ -10,6 +10,9 @@ impl Walker {
     pub(super) fn xargs(&mut self, command: &Command) -> Flow {
         let valued = "-I -i -J -n -P -L -d -s -a -E -S -R --max-args --max-procs --delimiter --arg-file --jobs -j --colsep --replace";
         let mut rest = after_options(&command.args, valued).to_vec();
+        if command.name == "parallel" && own_options(command, valued).has("--dry-run --dryrun") {
+            return Flow::unseen(0);
+        }
         if let Some(at) = rest.iter().position(|word| word.text.starts_with(":::")) {
             let items: Vec<String> = rest[at + 1..].iter().map(|word| word.text.clone()).collect();
             rest.truncate(at);
@@ -17,6 +20,9 @@ impl Walker {
         }
         let items = match (&command.stdin.names, &command.stdin.text) {
             (Some(names), _) => names.clone(),
+            (None, Some(text)) if own_options(command, valued).has("-I -J --replace -i -L -d -0") => {
+                text.lines().map(str::to_owned).collect()
+            }
             (None, Some(text)) => text.split_whitespace().map(str::to_owned).collect(),
             (None, None) => vec![UNKNOWN.to_string()],
         };
@@ -85,6 +91,22 @@ impl Walker {
             out.extend(names.iter().map(|name| Word::new(name.as_str(), span)));
         }
         self.behind(&out, Flow::default(), span)
+    }
+
+    /// zsh's `zargs -- names -- command`.
+    pub(super) fn zargs(&mut self, command: &Command) -> Option<Flow> {
+        let mut parts = command.args.split(|word| word.text == "--");
+        parts.next();
+        let names = parts.next()?.iter().map(|word| word.text.clone()).collect::<Vec<_>>();
+        let words: Vec<Word> = parts.flatten().cloned().collect();
+        (!words.is_empty()).then(|| self.each_name(&words, &names, "{}", command.span))
+    }
+
+    /// The words behind `marker` and `operands` more are a command.
+    pub(super) fn after_word(&mut self, command: &Command, marker: &str, operands: usize) -> Option<Flow> {
+        let at = command.args.iter().position(|word| word.text == marker)?;
+        let rest = command.args.get(at + 1 + operands..).unwrap_or(&[]);
+        (!rest.is_empty()).then(|| self.behind(rest, command.stdin.clone(), command.span))
     }
 
     pub(super) fn fd_exec(&mut self, command: &Command) -> Option<Flow> {

@@ -59,6 +59,9 @@ impl Walker {
         let texts: Vec<&str> = command.args.iter().map(|word| word.text.as_str()).collect();
         for (at, word) in command.args.iter().enumerate() {
             let previous = if at > 0 { texts[at - 1] } else { "" };
+            if let Some(words) = git_alias(previous, &word.text) {
+                self.run_word(&Word { text: format!("git {words}"), ..word.clone() });
+            }
             let code = match word.text.split_once('=') {
                 Some((key, value)) if previous == "-c" => git_setting(key, value),
                 Some((key @ ("--upload-pack" | "--receive-pack" | "--exec"), value)) if key.len() > 2 => Some(value),
@@ -163,6 +166,12 @@ impl Walker {
         let _ = word;
         Some(self.behind(rest, command.stdin.clone(), command.span))
     }
+}
+
+/// The git command that an alias without `!` stands for.
+fn git_alias<'v>(previous: &'v str, text: &'v str) -> Option<&'v str> {
+    let (key, value) = if previous == "-c" { text.split_once('=')? } else { (previous, text) };
+    key.strip_prefix("alias.").map(|_| value).filter(|value| !value.starts_with(['!', '-']))
 }
 
 /// The code in a git setting that is a command.

@@ -10,7 +10,7 @@ use tree_sitter::{Node, Tree};
 
 use super::grammar::{parse, tangled};
 use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, UNKNOWN, Word};
-use super::{Finding, Risk, rules, zsh};
+use super::{Finding, Risk, rules, zsh, zsh_forms};
 use crate::request::Shell;
 
 /// Nesting that is followed: scripts in scripts, substitutions, blocks.
@@ -53,6 +53,10 @@ pub(super) struct Walker {
     pub(super) findings: Vec<Finding>,
     /// Variables set on this line: their possible values.
     pub(super) variables: HashMap<String, (Vec<String>, Taint)>,
+    /// Functions defined on this line: their bodies.
+    pub(super) functions: HashMap<String, String>,
+    /// Global aliases of zsh set on this line.
+    pub(super) globals: HashMap<String, String>,
     /// Files written on this line.
     pub(super) files: HashMap<String, Flow>,
     /// Where the line has changed to, and whether it is certain to be there.
@@ -68,6 +72,8 @@ pub(super) struct Walker {
     parsed: usize,
     /// The name of the last simple command, for redirections around it.
     pub(super) last_name: String,
+    /// The name of the command before the last pipe.
+    pub(super) last_piped: String,
     /// The last command of the last `$(…)`.
     pub(super) last_substituted: String,
 }
@@ -78,6 +84,8 @@ impl Walker {
             shell,
             findings: Vec::new(),
             variables: HashMap::new(),
+            functions: HashMap::new(),
+            globals: HashMap::new(),
             files: HashMap::new(),
             directory: None,
             root: false,
@@ -87,6 +95,7 @@ impl Walker {
             words_passed: 0,
             parsed: 0,
             last_name: String::new(),
+            last_piped: String::new(),
             last_substituted: String::new(),
         }
     }
@@ -130,7 +139,13 @@ impl Walker {
             return Flow::unseen(HIDDEN);
         }
         let text = match self.shell {
-            Shell::Zsh => zsh::as_bash(text),
+            Shell::Zsh => match zsh_forms::expand(text) {
+                Some(expanded) => {
+                    self.origin = Some(self.origin.unwrap_or((0, text.len())));
+                    zsh::as_bash(&expanded)
+                }
+                None => zsh::as_bash(text),
+            },
             Shell::Bash => text.replace("<>", "> "),
             Shell::Fish => format!("{text}\n"),
         };
@@ -241,6 +256,7 @@ impl Walker {
         for stage in stages {
             flow = self.node(stage, text, flow);
             flow.present = true;
+            self.last_piped.clone_from(&self.last_name);
         }
         flow
     }
@@ -294,6 +310,7 @@ impl Walker {
                     }
                 }
                 "<" => *input = self.read(&target),
+                "<&" if target.taint & NETWORK != 0 => *input = Flow::unseen(NETWORK),
                 "<&" | "" => {}
                 _ => outputs.push(Redirect { operator: operator.into(), target }),
             }
@@ -379,6 +396,17 @@ impl Walker {
         if self.depth >= MAX_DEPTH || self.commands > MAX_COMMANDS || self.words_passed > MAX_WORDS {
             self.flag("too-long", span);
             return Flow::unseen(HIDDEN);
+        }
+        if !self.globals.is_empty() && words.iter().any(|word| self.globals.contains_key(&word.text)) {
+            let text: Vec<&str> = words
+                .iter()
+                .map(|word| self.globals.get(&word.text).map_or(word.text.as_str(), String::as_str))
+                .collect();
+            let text = text.join(" ");
+            let globals = std::mem::take(&mut self.globals);
+            let flow = self.inner(&text, stdin, span);
+            self.globals = globals;
+            return flow;
         }
         let first = words.remove(0);
         self.depth += 1;

@@ -86,6 +86,9 @@ impl Flow {
         self.text = match (self.present, self.text.take(), next.text) {
             (false, _, text) => text,
             (true, Some(a), Some(b)) => Some(format!("{a}\n{b}")),
+            // What can be seen is still judged beside what cannot.
+            (true, None, Some(b)) if self.names.is_none() => Some(format!("{UNKNOWN}\n{b}")),
+            (true, Some(a), None) if next.names.is_none() => Some(format!("{a}\n{UNKNOWN}")),
             _ => None,
         };
         self.names = next.names.or(self.names.take());

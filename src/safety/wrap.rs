@@ -8,7 +8,7 @@ use crate::request::Shell;
 /// Programs whose remaining words are a command: their options that take a value, and how many operands come first.
 #[rustfmt::skip]
 const PREFIXES: &[(&str, &str, usize)] = &[
-    ("nohup|setsid|builtin|noglob|nocorrect|caffeinate|unbuffer|proxychains|proxychains4|torsocks|rlwrap|catchsegv|dbus-run-session|tsocks|fakeroot|eatmydata|entr|chronic|ts|pv-run|sem|-|coproc", "-a -i -w -t -u", 0),
+    ("nohup|setsid|builtin|noglob|nocorrect|caffeinate|unbuffer|proxychains|proxychains4|torsocks|rlwrap|catchsegv|dbus-run-session|tsocks|fakeroot|eatmydata|entr|chronic|ts|pv-run|sem|-|coproc|torify", "-a -i -w -t -u", 0),
     ("time|gtime", "-f --format -o --output", 0),
     ("nice", "-n --adjustment", 0),
     ("ionice", "-c -n -p -u --class --classdata", 0),
@@ -16,9 +16,11 @@ const PREFIXES: &[(&str, &str, usize)] = &[
     ("timeout|gtimeout", "-k -s --kill-after --signal", 1),
     ("stdbuf", "-i -o -e", 0),
     ("exec", "-a", 0),
+    ("ld-linux-x86-64.so.2|ld-linux-aarch64.so.1|ld-linux.so.2|ld-musl-x86_64.so.1|ld.so", "--library-path --preload --argv0", 0),
+    ("dtach|abduco", "-n -A -c -e", 1),
     ("env", "-u -C -P -S --unset --chdir --split-string", 0),
     ("chroot|systemd-nspawn|arch-chroot", "--userspec --groups -D -M -u", 1),
-    ("unshare|nsenter|systemd-run|firejail|bwrap|numactl|cgexec|prlimit|systemd-inhibit|setpriv|setarch|linux64|faketime|aws-vault|gdb|lldb|valgrind|strace|ltrace|perf", "-o -e -p -t -S -G -u -n -P -g --target --uid --gid --unit --property --description --what --why --slice --setenv", 0),
+    ("unshare|nsenter|systemd-run|firejail|bwrap|numactl|cgexec|prlimit|systemd-inhibit|setpriv|setarch|linux64|faketime|aws-vault|valgrind|proot|fakechroot|start-stop-daemon|strace|ltrace|perf", "-o -e -p -t -S -G -u -n -P -g --target --uid --gid --unit --property --description --what --why --slice --setenv", 0),
     ("sudo|doas|pkexec|run0", "-u -g -h -p -C -r -t -T -U -D -R --user --group --host --prompt --chdir --chroot --role --type --close-from --other-user", 0),
     ("busybox|toybox", "", 0),
     ("hyperfine|xvfb-run|dotenv|op|infisical|doppler", "-w -r -n -s --warmup --runs --name", 0),
@@ -46,6 +48,21 @@ const INTERPRETERS: &[&str] = &[
     "julia",
     "pypy3",
     "powershell",
+    "expect",
+    "luajit",
+    "wish",
+    "sbcl",
+    "racket",
+    "groovy",
+    "scala",
+    "elixir",
+    "jshell",
+    "octave",
+    "gjs",
+    "qjs",
+    "crystal",
+    "ocaml",
+    "R",
 ];
 
 /// Programs whose output is meant for `eval`.
@@ -123,6 +140,45 @@ impl Walker {
             "source" | "." => Some(self.source(command)),
             "trap" => command.operands().next().map(|code| self.run_word(&code.clone())),
             "alias" | "abbr" => self.alias(command),
+            "export" | "declare" | "typeset" | "local" | "readonly" => {
+                self.exported(command);
+                None
+            }
+            "set" if self.shell == Shell::Fish => {
+                self.fish_set(command);
+                None
+            }
+            "set" => {
+                self.positional(command);
+                None
+            }
+            "hash" => {
+                if let (Some(path), Some(name)) = (command.value_of("-p"), command.args.last()) {
+                    self.functions.insert(name.text.clone(), format!("{} \"$@\"", path.text));
+                }
+                None
+            }
+            "ztcp" => {
+                self.variables.insert("REPLY".into(), (vec![UNKNOWN.to_string()], NETWORK));
+                None
+            }
+            "emulate" => self.code_option(command, "-c"),
+            "zargs" => self.zargs(command),
+            "make" | "gmake" => {
+                self.make(command);
+                None
+            }
+            "ip" if command.args.iter().any(|word| word.text == "exec") => self.after_word(command, "exec", 1),
+            "lxc" | "incus" | "distrobox" | "toolbox" if command.args.iter().any(|word| word.text == "--") => {
+                self.after_word(command, "--", 0)
+            }
+            "adb" => self.after_word(command, "shell", 0),
+            _ if name.starts_with("zf_") => {
+                let program = Word::new(&name[3..], word.span);
+                let words: Vec<Word> = std::iter::once(program).chain(command.args.iter().cloned()).collect();
+                Some(self.behind(&words, command.stdin.clone(), command.span))
+            }
+            _ if self.functions.contains_key(name) => Some(self.call_function(command)),
             "watch" => self.joined(command, "-n -d --interval"),
             "ssh" | "slogin" | "mosh" | "autossh" => self.ssh(command),
             "su" => Some(self.su(command)),
@@ -305,7 +361,11 @@ impl Walker {
             }
             _ if command.stdin.present => {
                 let flow = command.stdin.clone();
-                if flow.text.is_none() && flow.taint & NETWORK == 0 && self.shell == Shell::Fish {
+                if self.shell == Shell::Fish
+                    && flow.text.is_none()
+                    && flow.taint == 0
+                    && SETUP.contains(&self.last_piped.as_str())
+                {
                     return Flow::default();
                 }
                 self.feed(&flow, command.span, true)
@@ -343,6 +403,11 @@ impl Walker {
         if command.has("-e --erase --rename -s --save") {
             return None;
         }
+        if command.has("-g") && self.shell == Shell::Zsh {
+            let name = first.text.split('=').next().unwrap_or("");
+            self.globals.insert(name.to_owned(), code.text);
+            return Some(Flow::default());
+        }
         if !code.text.is_empty() && !code.unseen() {
             self.run_word(&code);
         }
@@ -362,37 +427,23 @@ impl Walker {
 
     /// Options of ordinary programs that run code.
     fn code_options(&mut self, command: &Command) -> Option<Flow> {
-        let texts = command.args.iter();
+        self.command_options(command);
         match command.name.as_str() {
             "tar" | "gtar" | "bsdtar" => {
-                for word in texts {
-                    let code =
-                        ["--checkpoint-action=exec=", "--to-command=", "--use-compress-program=", "--rsh-command="];
-                    let found = code
-                        .iter()
-                        .find_map(|option| word.text.strip_prefix(option))
-                        .or(word.text.strip_prefix("exec="));
-                    if let Some(code) = found {
+                for word in &command.args {
+                    let text = word.text.strip_prefix("--checkpoint-action=").unwrap_or(&word.text);
+                    if let Some(code) = text.strip_prefix("exec=") {
                         self.run_word(&Word { text: code.into(), ..word.clone() });
                     }
                 }
             }
             "awk" | "gawk" | "mawk" | "nawk" => self.awk(command),
-            "vim" | "vi" | "nvim" | "ex" | "ed" => {
-                for word in texts {
-                    if let Some((_, code)) = word.text.split_once('!') {
-                        self.run_word(&Word { text: code.into(), ..word.clone() });
-                    }
-                }
+            "sed" | "gsed" => self.sed(command),
+            "vim" | "vi" | "nvim" | "ex" | "ed" | "view" | "gvim" => self.editor(command),
+            "crontab" if command.stdin.present => {
+                let text = command.stdin.text.clone().unwrap_or_default();
+                self.jobs(&text, command.span);
             }
-            "rsync" => {
-                if let Some(code) = command.value_of("-e --rsh --rsync-path").filter(|code| code.text.contains("sh -c"))
-                {
-                    self.run_word(&code);
-                }
-            }
-            "ansible" => drop(self.code_option(command, "-a --args")),
-            "zip" => drop(self.code_option(command, "-TT --unzip-command")),
             "at" | "batch" if command.stdin.present => {
                 let flow = command.stdin.clone();
                 self.feed(&flow, command.span, true);

@@ -39,14 +39,57 @@ pub(super) fn as_bash(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }
 
-/// `${(f)x}` at `at` loses its flags; returns where to go on.
+/// `${(f)x}` at `at` loses its flags; those that split, carry out or decode leave a letter, `${_Z_x}`. Returns where to
+/// go on.
 fn flags(out: &mut [u8], bytes: &[u8], at: usize) -> usize {
     if !bytes[at..].starts_with(b"${(") {
         return at;
     }
     let end = bytes[at..].iter().position(|b| *b == b')').map_or(at + 2, |end| at + end);
+    let end = end.min(bytes.len() - 1);
     out[at + 2..=end].fill(b'_');
+    let has = |flag: u8| bytes[at + 3..end.max(at + 3)].contains(&flag);
+    let mark = if has(b'e') {
+        b'E'
+    } else if has(b'g') {
+        b'G'
+    } else if has(b'z') {
+        b'Z'
+    } else {
+        b'_'
+    };
+    if end > at + 3 {
+        out[at + 3] = mark;
+    }
     end
+}
+
+/// Where the code stands in a qualifier like `Ne:'code':`, `e['code']` or `+code`.
+fn qualifier_code(inside: &str) -> Option<(usize, usize)> {
+    if let Some(at) = inside.rfind('+').filter(|at| inside[..*at].chars().all(|c| c.is_ascii_alphabetic() || c == '.'))
+    {
+        return Some((at + 1, inside.len()));
+    }
+    let at = inside
+        .find('e')
+        .filter(|at| inside[..*at].chars().all(|c| c.is_ascii_alphabetic() || "./@^-,[]0123456789".contains(c)))?;
+    let mark = *inside.as_bytes().get(at + 1)?;
+    let quote = inside.as_bytes().get(at + 2).copied();
+    if mark.is_ascii_alphanumeric() || mark >= 128 {
+        return None;
+    }
+    let quoted = matches!(quote, Some(b'\'' | b'"'));
+    let from = at + 2 + usize::from(quoted);
+    let shut = match mark {
+        b'[' => b']',
+        b'{' => b'}',
+        b'(' => b')',
+        b'<' => b'>',
+        other => other,
+    };
+    let last = inside.as_bytes().iter().rposition(|b| *b == shut).filter(|last| *last > from)?;
+    let to = last - usize::from(quoted);
+    (to >= from && inside.is_char_boundary(from) && inside.is_char_boundary(to)).then_some((from, to))
 }
 
 /// `*(.om[1])` after a pattern is a qualifier, `a(b|c)d` a group: the first is dropped, the second matches anything.
@@ -54,9 +97,11 @@ fn flags(out: &mut [u8], bytes: &[u8], at: usize) -> usize {
 fn qualifier(out: &mut [u8], text: &str, at: usize) -> usize {
     let Some(end) = closing(text, at, b'(', b')') else { return at };
     let inside = &text[at + 1..end];
-    if inside.starts_with("e:'") && inside.ends_with("':") {
-        out[at..at + 4].copy_from_slice(b" ;  ");
-        out[end - 2..=end].copy_from_slice(b" ; ");
+    if let Some((from, to)) = qualifier_code(inside) {
+        out[at..at + 1 + from].fill(b' ');
+        out[at] = b';';
+        out[at + 1 + to..=end].fill(b' ');
+        out[end] = b';';
         return end;
     }
     if inside.contains("e:") || inside.starts_with('+') || inside.contains([' ', '\n']) && inside.contains(';') {
