@@ -65,7 +65,7 @@ impl Command {
                     _ => None,
                 };
                 if let Some(rest) = rest {
-                    return Some(Word { text: rest.into(), ..word.clone() });
+                    return Some(word.with_text(rest));
                 }
             }
         }
@@ -106,6 +106,7 @@ impl Walker {
             return flow;
         }
         self.fetched_file(word, &command);
+        self.reach(&command);
         self.files_touched(&command);
         self.table(&command);
         self.network(&command);
