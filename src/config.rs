@@ -324,6 +324,11 @@ fn hub_cache() -> Option<PathBuf> {
     Some(hub_home()?.join("hub"))
 }
 
+/// What `~` stands for in a command.
+pub fn home() -> Option<PathBuf> {
+    dirs::home_dir()
+}
+
 fn hub_home() -> Option<PathBuf> {
     match (variable("HF_HOME"), variable("XDG_CACHE_HOME")) {
         (Some(home), _) => Some(home.into()),

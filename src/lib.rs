@@ -4,6 +4,7 @@
 //! `shell/cmdai.*` (the key press) -> [`cmd`] `widget` or `suggest` -> [`pipeline`] -> [`prompt`] -> [`engine`]
 //! (prefill, decode, stop) -> [`parse`] -> [`safety`] -> back to the line. Nothing here ever runs a suggestion.
 
+pub mod blast_radius;
 pub mod cli;
 pub mod cmd;
 pub mod config;

@@ -95,7 +95,7 @@ fn rows(default: Shell, input: &mut impl BufRead, out: &mut impl Write) -> Resul
             continue;
         }
         let row: Row = serde_json::from_str(&line).context(|| format!("could not read row {}", number + 1))?;
-        let Assessment { risk, findings } = assess(&row.command, row.shell.unwrap_or(default));
+        let Assessment { risk, findings, .. } = assess(&row.command, row.shell.unwrap_or(default));
         worst = worst.max(risk);
         let answer =
             serde_json::to_string(&Answer { id: row.id, risk, findings }).context(|| "could not write a row")?;

@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod init;
 pub mod log;
 pub mod model;
+mod risk;
 pub mod server;
 pub mod suggest;
 pub mod usage;

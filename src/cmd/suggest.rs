@@ -7,11 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::ProgressBar;
-use serde_json::json;
-
-use super::{note, visible, widget::Answer};
+use super::{
+    note,
+    risk::{self, risk_line},
+    visible,
+    widget::Answer,
+};
 use crate::{
+    blast_radius::BlastRadius,
     cli::{EngineArgs, ExplainArgs, SuggestArgs, WidgetArgs},
     config::{self, Config, Dangerous},
     context::Context,
@@ -22,10 +25,11 @@ use crate::{
         store::{Record, Source, Store},
     },
     pipeline::{self, Candidates},
-    request::{MAX_REQUEST_BYTES, Meaning, Request, Suggestion, Timing},
-    safety::{self, Assessment, Risk},
+    request::{MAX_REQUEST_BYTES, Meaning, Request, Shell, Suggestion, Timing},
+    safety::{self, Risk},
     server::{client::Client, client::Fault, protocol::Target},
 };
+use indicatif::ProgressBar;
 
 /// Answers one request.
 ///
@@ -49,13 +53,16 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     });
     sign.finish_and_clear();
     let answered = growing.end(outcome)?;
+    let suggestions = &answered.suggestions;
+    let radii: Vec<BlastRadius> =
+        suggestions.iter().map(|suggestion| risk::measure(&suggestion.assessment, suggestions.len())).collect();
     if args.json {
-        return super::print(&to_json(&answered.suggestions, &answered.timing));
+        return super::print(&risk::to_json(suggestions, &radii, &answered.timing));
     }
-    for suggestion in &answered.suggestions {
-        note(&risk_line(&suggestion.assessment));
+    for (suggestion, radius) in suggestions.iter().zip(&radii) {
+        note(&risk_line(&suggestion.assessment, radius));
         if args.explain {
-            explain(suggestion);
+            risk::explain(suggestion);
         }
     }
     if args.explain || args.timing {
@@ -77,10 +84,7 @@ pub fn answer(text: &str, args: &WidgetArgs, preview: &mut dyn FnMut(&str)) -> R
     if args.explain {
         let command = pipeline::checked(text)?;
         let meanings = meanings(&config, command, &context, &missing, preview)?;
-        return Ok(Answer::Explanation {
-            note: risk_line(&safety::assess(command, args.shell)),
-            lines: lines(&meanings),
-        });
+        return Ok(Answer::Explanation { note: rated(command, args.shell), lines: lines(&meanings) });
     }
     let text = text.trim().trim_start_matches('#');
     let request = pipeline::request(text, context, args.candidate.into())?;
@@ -96,7 +100,7 @@ pub fn answer(text: &str, args: &WidgetArgs, preview: &mut dyn FnMut(&str)) -> R
 
 /// `suggestion` as it goes on the line: a dangerous one as the person wants those.
 fn to_put(suggestion: Suggestion, dangerous: Dangerous) -> Result<Answer> {
-    let note = risk_line(&suggestion.assessment);
+    let note = risk_line(&suggestion.assessment, &risk::measure(&suggestion.assessment, 1));
     let Suggestion { mut command, slot: mut cursor, assessment } = suggestion;
     match dangerous {
         Dangerous::Refuse if assessment.risk == Risk::Dangerous => {
@@ -125,8 +129,14 @@ pub fn explain_command(args: &ExplainArgs) -> Result<()> {
     let outcome = meanings(&config, command, &Context::capture(shell), &missing, &mut |_| {});
     sign.finish_and_clear();
     let text: String = lines(&outcome?).iter().map(|line| format!("{line}\n")).collect();
-    note(&risk_line(&safety::assess(command, shell)));
+    note(&rated(command, shell));
     super::print(&text)
+}
+
+/// The risk line of a command that is on the line already.
+fn rated(command: &str, shell: Shell) -> String {
+    let assessment = safety::assess(command, shell);
+    risk_line(&assessment, &risk::measure(&assessment, 1))
 }
 
 /// What each part of `command` does, by the engine that answers requests too.
@@ -346,35 +356,6 @@ fn not_utf8() -> Error {
     Error::usage("the request is not UTF-8").hint("type it in your locale's UTF-8, or plain ASCII")
 }
 
-fn to_json(suggestions: &[Suggestion], timing: &Timing) -> String {
-    let first = &suggestions[0];
-    let object = json!({
-        "command": first.command,
-        "risk": first.assessment.risk,
-        "findings": first.assessment.findings,
-        "alternatives": suggestions[1..],
-        "timing": timing,
-    });
-    format!("{object}\n")
-}
-
-/// The risk word, with the worst reason where there is one: `caution: deletes files`.
-pub fn risk_line(assessment: &Assessment) -> String {
-    let worst = assessment.findings.iter().find(|finding| finding.risk == assessment.risk);
-    match worst {
-        Some(finding) if assessment.risk > Risk::Safe => format!("{}: {}", assessment.risk.word(), finding.reason),
-        _ => assessment.risk.word().to_owned(),
-    }
-}
-
-fn explain(suggestion: &Suggestion) {
-    for finding in &suggestion.assessment.findings {
-        let (start, end) = finding.span;
-        let part = suggestion.command.get(start..end).unwrap_or_default();
-        note(&format!("  {}: {} [{}]: {part}", finding.risk.word(), finding.reason, finding.rule));
-    }
-}
-
 fn timing_line(timing: &Timing) -> String {
     let Timing { connect_ms, queue_ms, load_ms, prefill_ms, decode_ms, parse_ms, total_ms, .. } = timing;
     let Timing { prompt_tokens, cached_tokens, decoded_tokens, .. } = timing;
@@ -395,7 +376,6 @@ fn remote_line(timing: &Timing, server: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Shell;
 
     #[test]
     fn dangerous_suggestion_goes_on_the_line_as_the_person_wants() {
@@ -423,19 +403,5 @@ mod tests {
         let long = "x".repeat(30);
         let all = [meaning("ls", "lists"), meaning("-l é", "in full\u{1b}"), meaning(&long, "much")];
         assert_eq!(lines(&all), ["ls    lists", "-l é  in full\\u{1b}", &format!("{long}  much")]);
-    }
-
-    #[test]
-    fn an_alternative_in_json_has_the_shape_of_the_first() {
-        let suggestion = |command: &str| Suggestion {
-            command: command.into(),
-            slot: None,
-            assessment: safety::assess(command, Shell::Bash),
-        };
-        let text = to_json(&[suggestion("ls"), suggestion("rm x")], &Timing::default());
-        let object: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let other = &object["alternatives"][0];
-        assert_eq!((&other["command"], &other["risk"]), (&json!("rm x"), &json!("caution")));
-        assert!(other["findings"].is_array() && other["findings"] != object["findings"], "{text}");
     }
 }

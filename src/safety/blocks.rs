@@ -3,7 +3,7 @@
 use tree_sitter::Node;
 
 use super::walk::{Command, Walker, children, is_word, span_of};
-use super::word::{Flow, HIDDEN, NETWORK, SPLIT, Span, UNKNOWN, Word};
+use super::word::{Flow, GUESSED, HIDDEN, NETWORK, SPLIT, Span, Taint, UNKNOWN, Word, guessed};
 use crate::request::Shell;
 
 impl Walker {
@@ -15,8 +15,8 @@ impl Walker {
         let mut taint = 0;
         for (from, to) in values {
             for word in self.words(&text[from..to], (from, to)) {
-                texts.push(word.text);
                 taint |= word.taint;
+                texts.push(word.into_value());
             }
         }
         if texts.is_empty() {
@@ -47,7 +47,8 @@ impl Walker {
     /// `while read -r x` takes its values from the pipe.
     pub(super) fn read_variables(&mut self, whole: &str, stdin: &Flow) {
         let Some(rest) = whole.split("read ").nth(1) else { return };
-        let names = stdin.names.clone().unwrap_or_else(|| vec![UNKNOWN.to_string()]);
+        let names: Vec<String> = stdin.names.iter().flatten().map(|name| format!("{GUESSED}{name}")).collect();
+        let names = if names.is_empty() { vec![UNKNOWN.to_string()] } else { names };
         let words = rest.split([';', '\n']).next().unwrap_or("").split_whitespace();
         for name in words.filter(|word| !word.starts_with('-')) {
             self.variables.insert(name.to_owned(), (names.clone(), stdin.taint & (NETWORK | HIDDEN)));
@@ -88,9 +89,9 @@ impl Walker {
         let taint = words.iter().fold(0, |all, word| all | word.taint);
         let all = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(&SPLIT.to_string());
         for (at, word) in words.iter().enumerate().take(9) {
-            self.variables.insert((at + 1).to_string(), (vec![word.text.clone()], word.taint));
+            self.variables.insert((at + 1).to_string(), (vec![guessed(&word.text)], word.taint));
         }
-        self.variables.insert("@".into(), (vec![all], taint));
+        self.variables.insert("@".into(), (vec![guessed(&all)], taint));
     }
 
     /// A function of this line called with words: its body again, with them in the place of `$1` and `"$@"`.
@@ -100,7 +101,7 @@ impl Walker {
         };
         let outer = self.variables.clone();
         if self.shell == Shell::Fish {
-            let texts = command.args.iter().map(|word| word.text.clone()).collect();
+            let texts = command.args.iter().map(|word| guessed(&word.text)).collect();
             self.variables.insert("argv".into(), (texts, 0));
         } else {
             self.set_positional(&command.args);
@@ -128,15 +129,15 @@ impl Walker {
         let (name, adds) = (name.trim_end_matches('+'), name.ends_with('+'));
         let name = name.split('[').next().unwrap_or(name);
         let inside = value.strip_prefix('(').and_then(|value| value.strip_suffix(')'));
-        let words = match inside {
-            Some(items) => items.split_whitespace().flat_map(|item| self.words(item, span)).collect(),
-            None => {
-                let (text, taint) = self.value(value, span);
-                vec![Word { text, taint, span }]
+        let values: Vec<(String, Taint)> = match inside {
+            Some(items) => {
+                let words = items.split_whitespace().flat_map(|item| self.words(item, span));
+                words.map(|word| (word.taint, word.into_value())).map(|(taint, value)| (value, taint)).collect()
             }
+            None => vec![self.value(value, span)],
         };
-        let taint = words.iter().fold(0, |taint, word| taint | word.taint);
-        let mut texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+        let taint = values.iter().fold(0, |all, (_, taint)| all | taint);
+        let mut texts: Vec<String> = values.into_iter().map(|(value, _)| value).collect();
         if let (true, Some((before, _))) = (adds, self.variables.get(name)) {
             texts = before.iter().flat_map(|a| texts.iter().map(move |b| format!("{a}{b}"))).take(16).collect();
         }

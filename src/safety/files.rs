@@ -4,7 +4,7 @@ use super::Risk;
 use super::rules::{self, Effect};
 use super::target::{self, Target};
 use super::walk::{Command, Walker};
-use super::word::{ENDLESS, Flow, NETWORK, SECRET, SHELL, UNKNOWN, Word};
+use super::word::{ENDLESS, Flow, NETWORK, SECRET, SHELL, UNKNOWN, Word, guessed};
 
 impl Walker {
     /// Notes what `effect` on the path `word` costs.
@@ -177,7 +177,7 @@ impl Walker {
     fn read_words(&mut self, command: &Command, names: &[Word]) {
         let text = command.stdin.text.clone().unwrap_or(UNKNOWN.to_string());
         for name in names {
-            self.variables.insert(name.text.clone(), (vec![text.clone()], command.stdin.taint));
+            self.variables.insert(name.text.clone(), (vec![guessed(&text)], command.stdin.taint));
         }
     }
 
@@ -185,7 +185,7 @@ impl Walker {
     fn read_lines(&mut self, command: &Command) {
         let Some(name) = command.operands_after("-d -n -O -s -u -C -c").last() else { return };
         let text = command.stdin.text.clone().unwrap_or(UNKNOWN.to_string());
-        let lines = text.lines().map(str::to_owned).take(64).collect();
+        let lines = text.lines().map(guessed).take(64).collect();
         self.variables.insert(name.text.clone(), (lines, command.stdin.taint));
     }
 
@@ -306,6 +306,7 @@ impl Walker {
             command.operands_after("-e -f").skip(usize::from(!command.has("-e -f"))).cloned().collect();
         let script = command.args.iter().find(|word| !word.is_option()).map_or("", |word| word.text.as_str());
         let wipes = matches!(script, "s/.*//" | "s/.*//g" | "d" | "1,$d" | "s/^.*$//");
+        self.written(&files);
         for file in &files {
             let path = target::normalize(&file.text, self.cwd());
             if path.starts_with("/etc/sudoers") {
@@ -378,16 +379,6 @@ impl Walker {
             _ if command.has("--overwrite --unlink-first --recursive-unlink") => self.flag("overwrite", command.span),
             _ => {}
         }
-    }
-
-    fn change_directory(&mut self, operands: &[Word]) {
-        let path = operands.first().map_or("~", |word| word.text.as_str());
-        if path.contains(UNKNOWN) || path == "-" {
-            self.directory = None;
-            return;
-        }
-        let path = target::normalize(path, self.cwd());
-        self.directory = Some((path, true));
     }
 }
 

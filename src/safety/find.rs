@@ -2,17 +2,27 @@
 //!
 //! What a search finds is written as one pattern for each root, `ROOT/**/FILTER`, so that the rules on paths apply.
 
+use std::rc::Rc;
+
 use super::rules::Effect;
 use super::target::{self, Target};
+use super::touch::{Action, Search, Touch, What};
 use super::walk::{Command, Walker};
-use super::word::{Flow, SOME, UNKNOWN, Word};
+use super::word::{Flow, Place, SOME, UNKNOWN, Word};
 
 impl Walker {
     /// `find`: what it deletes itself, or passes to another command.
     pub(super) fn find(&mut self, command: &Command) {
         let names = find_patterns(command);
         let filtered = names.iter().any(|name| !name.ends_with("/*"));
-        if command.args.iter().any(|word| word.text == "-delete") {
+        if let Some(at) = command.args.iter().position(|word| word.text == "-delete") {
+            for search in self.searches(command, at) {
+                self.touched(search.map_or(Touch::Unseen(Action::Delete), |search| Touch::Find {
+                    action: Action::Delete,
+                    search,
+                    what: What::FilesAndEmptyFolders,
+                }));
+            }
             for name in &names {
                 let effect = if filtered { Effect::DeleteMatching } else { Effect::DeleteTree };
                 let pruned = name.ends_with("__pycache__") && command.args.iter().any(|word| word.text == "d");
@@ -26,14 +36,19 @@ impl Walker {
                 self.write(&file, &Flow::unseen(0), false);
             }
         }
-        let mut rest = command.args.as_slice();
-        while let Some(at) =
-            rest.iter().position(|w| matches!(w.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir"))
-        {
-            let tail = &rest[at + 1..];
+        let mut from = 0;
+        let runs = |word: &Word| matches!(word.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir");
+        while let Some(at) = command.args[from..].iter().position(runs).map(|at| from + at) {
+            let tail = &command.args[at + 1..];
             let end = tail.iter().position(|w| matches!(w.text.as_str(), ";" | "+" | "\\;")).unwrap_or(tail.len());
-            self.each_name(&tail[..end], &names, "{}", command.span);
-            rest = &tail[end..];
+            let searches = self.searches(command, at).into_iter().chain(std::iter::repeat(None));
+            let found = |(name, search): (&String, Option<Search>)| Word {
+                place: search.map_or(Place::Unseen, |search| Place::Found(Rc::new(search))),
+                ..Word::new(name.as_str(), command.span)
+            };
+            let found: Vec<Word> = names.iter().zip(searches).map(found).collect();
+            self.each_name(&tail[..end], &found, "{}", command.span);
+            from = at + 1 + end;
         }
     }
 

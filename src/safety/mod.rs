@@ -6,6 +6,7 @@
 
 mod blocks;
 mod code;
+mod directory;
 mod edit;
 mod files;
 mod find;
@@ -15,14 +16,17 @@ mod literal;
 mod net;
 mod options;
 mod parts;
+mod reach;
 mod rules;
 mod run;
 mod scan;
+mod search;
 mod spread;
 mod sql;
 mod target;
 mod text;
 mod tools;
+mod touch;
 mod walk;
 mod word;
 mod wrap;
@@ -32,6 +36,7 @@ mod zsh_forms;
 pub use parts::{commented, parts};
 pub use rules::rule_names;
 pub use text::{hidden_name, printable, printable_part};
+pub use touch::{Action, Existing, How, Search, Test, TestKind, Than, Touch, What};
 
 use serde::{Deserialize, Serialize};
 
@@ -78,21 +83,25 @@ pub struct Finding {
 pub struct Assessment {
     pub risk: Risk,
     pub findings: Vec<Finding>,
+    /// What it deletes, moves or overwrites, to be counted where it would run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touches: Vec<Touch>,
 }
 
 /// Rates `command` as `shell` would run it.
 pub fn assess(command: &str, shell: Shell) -> Assessment {
     if let Some(finding) = hidden(command) {
-        return Assessment { risk: finding.risk, findings: vec![finding] };
+        return Assessment { risk: finding.risk, findings: vec![finding], touches: Vec::new() };
     }
     let walked = std::panic::catch_unwind(|| {
         let mut walker = walk::Walker::new(shell);
         walker.run(command, word::Flow::default());
-        walker.findings
+        let touches = walker.take_touches();
+        (walker.findings, touches)
     });
-    let findings = walked.unwrap_or_else(|_| vec![unread(command)]);
+    let (findings, touches) = walked.unwrap_or_else(|_| (vec![unread(command)], Vec::new()));
     let risk = findings.iter().map(|finding| finding.risk).max().unwrap_or(Risk::Safe);
-    Assessment { risk, findings }
+    Assessment { risk, findings, touches }
 }
 
 /// The finding for a character that hides or reorders text.

@@ -3,7 +3,7 @@
 use super::edit::option_values;
 use super::scan::is_token_name;
 use super::walk::{Command, Walker};
-use super::word::{Flow, Span, TOKEN, Word};
+use super::word::{Flow, Span, TOKEN, Word, guessed, unmarked};
 
 /// Programs, and their options that take a command of the shell.
 #[rustfmt::skip]
@@ -137,7 +137,7 @@ impl Walker {
     pub(super) fn command_variable(&mut self, name: &str, span: Span) {
         let Some((values, taint)) = self.variables.get(name).cloned() else { return };
         for text in values {
-            let code = Word { text, taint, span };
+            let code = Word { taint, ..Word::new(unmarked(&text), span) };
             if code.text.is_empty() || code.unseen() {
                 continue;
             }
@@ -163,7 +163,7 @@ impl Walker {
         for word in words {
             let Some((name, value)) = word.text.split_once('=') else { continue };
             let secret = if is_token_name(name) { TOKEN } else { 0 };
-            self.variables.insert(name.to_owned(), (vec![value.to_owned()], word.taint | secret));
+            self.variables.insert(name.to_owned(), (vec![guessed(value)], word.taint | secret));
             self.command_variable(name, word.span);
         }
     }
@@ -177,7 +177,7 @@ impl Walker {
         let Some(name) = operands.next().map(|word| word.text.clone()) else { return };
         let values: Vec<&Word> = operands.collect();
         let taint = values.iter().fold(0, |all, word| all | word.taint);
-        let texts: Vec<String> = values.iter().map(|word| word.text.clone()).take(16).collect();
+        let texts: Vec<String> = values.iter().map(|word| guessed(&word.text)).take(16).collect();
         if texts.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return;
         }

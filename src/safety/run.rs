@@ -66,7 +66,7 @@ impl Command {
                     _ => None,
                 };
                 if let Some(rest) = rest {
-                    return Some(Word { text: rest.into(), ..word.clone() });
+                    return Some(word.with_text(rest));
                 }
             }
         }
@@ -107,6 +107,7 @@ impl Walker {
             return flow;
         }
         self.fetched_file(word, &command);
+        self.reach(&command);
         self.files_touched(&command);
         self.table(&command);
         self.network(&command);

@@ -2,8 +2,8 @@
 
 use super::walk::{MAX_TEXT, Walker, some};
 use super::word::{
-    Flow, HIDDEN, PIPE_FILE, SOME, SPLIT, Span, TOKEN, Taint, UNKNOWN, Word, closing, expand_braces, skip_quoted,
-    unescape,
+    Flow, GUESSED, HIDDEN, PIPE_FILE, QUOTED, SOME, SPLIT, Span, TOKEN, Taint, UNKNOWN, Word, closing, expand_braces,
+    skip_quoted, unescape, unmarked,
 };
 use crate::request::Shell;
 
@@ -27,6 +27,14 @@ struct Built {
 impl Built {
     fn push(&mut self, c: char) {
         self.variants.iter_mut().for_each(|text| text.push(c));
+    }
+
+    /// Text that no pattern is read from.
+    fn push_quoted(&mut self, part: &str) {
+        match part.contains(is_special) {
+            true => self.push_str(&quoted(part)),
+            false => self.push_str(part),
+        }
     }
 
     fn push_str(&mut self, part: &str) {
@@ -59,25 +67,23 @@ impl Walker {
         let mut words = Vec::new();
         for raw in expand_braces(raw, MAX_WORDS) {
             let built = self.build(&raw, Mode::Bare, span);
-            for text in built.variants {
-                let fields = text.split(SPLIT).filter(|field| !field.is_empty() || !text.contains(SPLIT));
-                words.extend(fields.map(|field| Word { text: field.into(), taint: built.taint, span }));
-            }
+            let several = built.variants.len() > 1;
+            words.extend(built.variants.iter().flat_map(|value| Word::of_value(value, built.taint, span, several)));
         }
         words
     }
 
-    /// A value that is not split, as on the right of `=`.
+    /// A value that is not split, as on the right of `=`, with its marks.
     pub(super) fn value(&mut self, raw: &str, span: Span) -> (String, Taint) {
         let built = self.build(raw, Mode::Bare, span);
         let text = built.variants.into_iter().next().unwrap_or_default();
-        (text.replace(SPLIT, " "), built.taint)
+        (quoted_patterns(&text.replace(SPLIT, " ")), built.taint)
     }
 
     /// The text of a here-document that is not quoted.
     pub(super) fn document(&mut self, raw: &str, span: Span) -> (String, Taint) {
         let built = self.build(raw, Mode::Document, span);
-        (built.variants.into_iter().next().unwrap_or_default(), built.taint)
+        (unmarked(&built.variants.into_iter().next().unwrap_or_default()), built.taint)
     }
 
     fn build(&mut self, raw: &str, mode: Mode, span: Span) -> Built {
@@ -106,7 +112,7 @@ impl Walker {
                 '\\' => escape(rest, mode, built),
                 '\'' if mode == Mode::Bare => {
                     let end = if fish { fish_quote_end(bytes, at) } else { skip_quoted(bytes, at) };
-                    built.push_str(&raw[at + 1..end]);
+                    built.push_quoted(&raw[at + 1..end]);
                     end + 1 - at
                 }
                 '"' if mode == Mode::Bare => {
@@ -129,6 +135,9 @@ impl Walker {
                 },
                 '<' | '>' if mode == Mode::Bare && rest[1..].starts_with('(') => self.pipe_file(rest, span, built),
                 _ => {
+                    if mode == Mode::Double && is_special(c) {
+                        built.push(QUOTED);
+                    }
                     built.push(c);
                     c.len_utf8()
                 }
@@ -161,7 +170,7 @@ impl Walker {
                 while end < bytes.len() && bytes[end] != b'\'' {
                     end += if bytes[end] == b'\\' { 2 } else { 1 };
                 }
-                built.push_str(&unescape(&rest[2..end.min(rest.len())]));
+                built.push_quoted(&unescape(&rest[2..end.min(rest.len())]));
                 end + 1
             }
             Some(b'"') if mode == Mode::Bare => 1,
@@ -209,10 +218,12 @@ impl Walker {
             Some('?') => self.variable(name, mode, built),
             Some('-' | '=') if !known => {
                 let default = operator.trim_start_matches(':')[1..].to_owned();
+                built.push(GUESSED);
                 self.scan(&default, if mode == Mode::Bare { Mode::Bare } else { Mode::Double }, span, built);
             }
             Some('-' | '=') => self.variable(name, mode, built),
             _ if self.variables.get(name).is_some_and(|(texts, _)| texts.iter().all(|text| text.contains('*'))) => {
+                built.push(GUESSED);
                 self.variable(name, mode, built);
             }
             Some(_) => {
@@ -254,8 +265,8 @@ impl Walker {
             (None, "PWD") => (vec![".".into()], 0),
             (None, "SHELL") => (vec!["/bin/sh".into()], 0),
             (None, "IFS") => (vec![" ".into()], 0),
-            (None, "XDG_CACHE_HOME") => (vec!["~/.cache".into()], 0),
-            (None, "XDG_CONFIG_HOME") => (vec!["~/.config".into()], 0),
+            (None, "XDG_CACHE_HOME") => (vec![format!("{GUESSED}~/.cache")], 0),
+            (None, "XDG_CONFIG_HOME") => (vec![format!("{GUESSED}~/.config")], 0),
             (
                 None,
                 "USER" | "LOGNAME" | "HOSTNAME" | "RANDOM" | "UID" | "EUID" | "PPID" | "SECONDS" | "EPOCHSECONDS",
@@ -265,8 +276,9 @@ impl Walker {
         built.taint |= taint;
         if mode == Mode::Bare && self.shell == Shell::Bash {
             let marks = self.variables.get("IFS").and_then(|(texts, _)| texts.first());
-            let marks: Vec<char> = marks.map_or(vec![' ', '\n', '\t'], |text| text.chars().collect());
-            let split: Vec<String> = values.iter().map(|value| value.replace(&marks[..], &SPLIT.to_string())).collect();
+            let marks: Vec<char> = marks.map_or(vec![' ', '\n', '\t'], |text| unmarked(text).chars().collect());
+            let split: Vec<String> =
+                values.iter().map(|value| open_patterns(value).replace(&marks[..], &SPLIT.to_string())).collect();
             return built.push_any(&split);
         }
         built.push_any(&values);
@@ -279,6 +291,9 @@ impl Walker {
         self.last_substituted = std::mem::replace(&mut self.last_name, name);
         self.directory = directory;
         built.taint |= flow.taint;
+        if code.trim() != "pwd" {
+            built.push(GUESSED);
+        }
         match (flow.text, flow.names) {
             (Some(text), _) => {
                 let text = text.trim_end_matches('\n');
@@ -342,6 +357,34 @@ fn zsh_flag(inside: &str) -> Option<(char, &str)> {
     inside[2..].starts_with('_').then(|| (mark, inside[2..].trim_start_matches('_')))
 }
 
+/// A character that means more than itself in a path, if no quotes are around it.
+fn is_special(c: char) -> bool {
+    matches!(c, '*' | '?' | '[' | '(' | '{' | '~')
+}
+
+fn quoted(text: &str) -> String {
+    text.chars().flat_map(|c| is_special(c).then_some(QUOTED).into_iter().chain([c])).collect()
+}
+
+/// `x=*.c` keeps the pattern as text.
+fn quoted_patterns(value: &str) -> String {
+    if !value.contains(is_special) {
+        return value.to_owned();
+    }
+    let mut last = ' ';
+    let mark = |c: char| {
+        let bare = is_special(c) && c != '~' && std::mem::replace(&mut last, c) != QUOTED;
+        last = c;
+        bare.then_some(QUOTED).into_iter().chain([c])
+    };
+    value.chars().flat_map(mark).collect()
+}
+
+/// bash reads patterns in the value of a variable without quotes.
+fn open_patterns(value: &str) -> String {
+    ['*', '?', '['].iter().fold(value.to_owned(), |value, c| value.replace(&format!("{QUOTED}{c}"), &c.to_string()))
+}
+
 /// A backslash: what it stands for; returns the bytes taken.
 fn escape(rest: &str, mode: Mode, built: &mut Built) -> usize {
     let Some(next) = rest[1..].chars().next() else {
@@ -351,6 +394,9 @@ fn escape(rest: &str, mode: Mode, built: &mut Built) -> usize {
     if next != '\n' {
         if mode != Mode::Bare && !matches!(next, '$' | '`' | '"' | '\\') {
             built.push('\\');
+        }
+        if mode != Mode::Document && is_special(next) {
+            built.push(QUOTED);
         }
         built.push(next);
     }

@@ -1,9 +1,15 @@
 //! Commands run once for each item, or on another machine: xargs, parallel, fd, ssh.
 
+use super::directory::Directory;
 use super::walk::{Command, Walker};
-use super::word::{Flow, HIDDEN, NETWORK, SECRET, Span, UNKNOWN, Word};
+use super::word::{Flow, HIDDEN, NETWORK, Place, SECRET, Span, UNKNOWN, Word};
 use super::wrap::{SHELLS, after_options, join, own_options};
 use crate::request::Shell;
+
+/// An item that comes through a pipe: near enough for the rules.
+fn unseen(name: &str, span: Span) -> Word {
+    Word { place: Place::Unseen, ..Word::new(name, span) }
+}
 
 impl Walker {
     /// `xargs rm`: the command with the items of the pipe behind it, or in place of `-I X`.
@@ -14,17 +20,18 @@ impl Walker {
             return Flow::unseen(0);
         }
         if let Some(at) = rest.iter().position(|word| word.text.starts_with(":::")) {
-            let items: Vec<String> = rest[at + 1..].iter().map(|word| word.text.clone()).collect();
+            let items: Vec<Word> = rest[at + 1..].iter().map(|word| unseen(&word.text, word.span)).collect();
             rest.truncate(at);
             return self.each_name(&rest, &items, "{}", command.span);
         }
-        let items = match (&command.stdin.names, &command.stdin.text) {
-            (Some(names), _) => names.clone(),
+        let item = |name: &str| unseen(name, command.span);
+        let items: Vec<Word> = match (&command.stdin.names, &command.stdin.text) {
+            (Some(names), _) => names.iter().map(|name| item(name)).collect(),
             (None, Some(text)) if own_options(command, valued).has("-I -J --replace -i -L -d -0") => {
-                text.lines().map(str::to_owned).collect()
+                text.lines().map(item).collect()
             }
-            (None, Some(text)) => text.split_whitespace().map(str::to_owned).collect(),
-            (None, None) => vec![UNKNOWN.to_string()],
+            (None, Some(text)) => text.split_whitespace().map(item).collect(),
+            (None, None) => vec![item(UNKNOWN.encode_utf8(&mut [0; 4]))],
         };
         if rest.is_empty() {
             if command.name == "parallel" {
@@ -58,16 +65,16 @@ impl Walker {
     }
 
     /// Runs words with `names` put in place of `mark`, or behind them.
-    pub(super) fn each_name(&mut self, words: &[Word], names: &[String], mark: &str, span: Span) -> Flow {
+    pub(super) fn each_name(&mut self, words: &[Word], names: &[Word], mark: &str, span: Span) -> Flow {
         if let [code] = words
             && code.text.contains(' ')
         {
-            let names = if names.is_empty() { vec![UNKNOWN.to_string()] } else { names.to_vec() };
+            let names = if names.is_empty() { vec![Word::new(UNKNOWN, span)] } else { names.to_vec() };
             for name in names {
                 let text = if code.text.contains(mark) {
-                    code.text.replace(mark, &name)
+                    code.text.replace(mark, &name.text)
                 } else {
-                    format!("{} {name}", code.text)
+                    format!("{} {}", code.text, name.text)
                 };
                 self.run_word(&Word { text, ..code.clone() });
             }
@@ -77,18 +84,18 @@ impl Walker {
         let in_place = !mark.is_empty() && words.iter().any(|word| word.text.contains(mark));
         for word in words {
             if word.text == mark {
-                out.extend(names.iter().map(|name| Word { text: name.clone(), ..word.clone() }));
+                out.extend(names.iter().map(|name| Word { taint: word.taint, span: word.span, ..name.clone() }));
             } else if in_place && word.text.contains(mark) {
                 let shell = word.text.contains(' ');
-                let name = names.first().map_or("", String::as_str);
+                let name = names.first().map_or("", |name| name.text.as_str());
                 let name = if shell && name.contains(' ') { UNKNOWN.to_string() } else { name.to_owned() };
-                out.push(Word { text: word.text.replace(mark, &name), ..word.clone() });
+                out.push(Word { taint: word.taint, ..unseen(&word.text.replace(mark, &name), word.span) });
             } else {
                 out.push(word.clone());
             }
         }
         if !in_place {
-            out.extend(names.iter().map(|name| Word::new(name.as_str(), span)));
+            out.extend(names.iter().map(|name| Word { span, ..name.clone() }));
         }
         self.behind(&out, Flow::default(), span)
     }
@@ -97,7 +104,7 @@ impl Walker {
     pub(super) fn zargs(&mut self, command: &Command) -> Option<Flow> {
         let mut parts = command.args.split(|word| word.text == "--");
         parts.next();
-        let names = parts.next()?.iter().map(|word| word.text.clone()).collect::<Vec<_>>();
+        let names = parts.next()?.iter().map(|word| unseen(&word.text, word.span)).collect::<Vec<_>>();
         let words: Vec<Word> = parts.flatten().cloned().collect();
         (!words.is_empty()).then(|| self.each_name(&words, &names, "{}", command.span))
     }
@@ -115,6 +122,7 @@ impl Walker {
             .iter()
             .position(|word| matches!(word.text.as_str(), "-x" | "-X" | "--exec" | "--exec-batch"))?;
         let names = self.find_names(command).names.unwrap_or_default();
+        let names: Vec<Word> = names.iter().map(|name| unseen(name, command.span)).collect();
         Some(self.each_name(&command.args[at + 1..], &names, "{}", command.span))
     }
 
@@ -143,7 +151,8 @@ impl Walker {
             return Some(Flow::unseen(NETWORK));
         }
         let code = join(&rest);
-        let outer = (self.root, self.directory.take(), self.shell);
+        let directory = std::mem::replace(&mut self.directory, Directory::elsewhere());
+        let outer = (self.root, directory, self.shell);
         (self.root, self.shell) = (false, Shell::Bash);
         self.inner(&code.text, command.stdin.clone(), command.span);
         (self.root, self.directory, self.shell) = outer;

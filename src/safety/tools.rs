@@ -1,6 +1,7 @@
 //! Tools whose subcommands run commands: git, containers, terminal multiplexers, project runners.
 
 use super::Risk;
+use super::directory::Directory;
 use super::walk::{Command, Walker};
 use super::word::{Flow, Word};
 use super::wrap::{after_options, join};
@@ -37,7 +38,7 @@ impl Walker {
             own.iter().any(|word| word.text.starts_with("-v") || matches!(word.text.as_str(), "--volume" | "--mount"));
         let inner = rest.get(1..).unwrap_or(&[]);
         if (command.args[*verb].text == "exec" || mounted) && !inner.is_empty() {
-            let outer = (self.root, self.directory.take());
+            let outer = (self.root, std::mem::replace(&mut self.directory, Directory::elsewhere()));
             self.root = false;
             self.behind(inner, command.stdin.clone(), command.span);
             (self.root, self.directory) = outer;
@@ -48,7 +49,7 @@ impl Walker {
     pub(super) fn kubectl_exec(&mut self, command: &Command) -> Option<Flow> {
         command.args.iter().take(6).position(|word| word.text == "exec")?;
         let at = command.args.iter().position(|word| word.text == "--")?;
-        let outer = self.directory.take();
+        let outer = std::mem::replace(&mut self.directory, Directory::elsewhere());
         self.behind(&command.args[at + 1..], command.stdin.clone(), command.span);
         self.directory = outer;
         Some(Flow::unseen(0))

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 
 use tree_sitter::{Node, Tree};
 
+use super::directory::Directory;
 use super::grammar::{parse, tangled};
+use super::touch::Touch;
 use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, UNKNOWN, Word};
 use super::{Finding, Risk, rules, zsh, zsh_forms};
 use crate::request::Shell;
@@ -59,10 +61,17 @@ pub(super) struct Walker {
     pub(super) globals: HashMap<String, String>,
     /// Files written on this line.
     pub(super) files: HashMap<String, Flow>,
-    /// Where the line has changed to, and whether it is certain to be there.
-    pub(super) directory: Option<(String, bool)>,
+    /// Where the line has changed to.
+    pub(super) directory: Directory,
     /// The commands run with administrator rights.
     pub(super) root: bool,
+    /// The commands run as somebody else, whose home is another.
+    pub(super) other_user: bool,
+    pub(super) touches: Vec<Touch>,
+    /// Paths in them.
+    pub(super) touched_paths: usize,
+    /// The line was read near enough for the rules, not for paths.
+    pub(super) guesses: bool,
     /// The span that findings of an inner script carry.
     origin: Option<Span>,
     /// How deep scripts, blocks and defaults stand in one another here.
@@ -87,8 +96,12 @@ impl Walker {
             functions: HashMap::new(),
             globals: HashMap::new(),
             files: HashMap::new(),
-            directory: None,
+            directory: Directory::start(),
             root: false,
+            other_user: false,
+            touches: Vec::new(),
+            touched_paths: 0,
+            guesses: false,
             origin: None,
             depth: 0,
             commands: 0,
@@ -116,6 +129,11 @@ impl Walker {
         }
     }
 
+    /// What is read now came out of a word.
+    pub(super) fn in_script(&self) -> bool {
+        self.origin.is_some()
+    }
+
     /// Runs a script that came out of a word; findings carry the word's span.
     pub(super) fn inner(&mut self, text: &str, stdin: Flow, span: Span) -> Flow {
         self.inner_as(text, self.shell, stdin, span)
@@ -138,7 +156,7 @@ impl Walker {
             self.flag("too-long", (0, text.len().min(MAX_TEXT)));
             return Flow::unseen(HIDDEN);
         }
-        let text = match self.shell {
+        let as_read = match self.shell {
             Shell::Zsh => match zsh_forms::expand(text) {
                 Some(expanded) => {
                     self.origin = Some(self.origin.unwrap_or((0, text.len())));
@@ -149,6 +167,8 @@ impl Walker {
             Shell::Bash => text.replace("<>", "> "),
             Shell::Fish => format!("{text}\n"),
         };
+        self.guesses |= self.shell != Shell::Fish && as_read != text;
+        let text = as_read;
         self.depth += 1;
         let tree = if tangled(&text) { None } else { parse(&text, self.shell) };
         let flow = match tree {
@@ -221,7 +241,7 @@ impl Walker {
         let mut out = Flow::default();
         for child in children(node).into_iter().filter(|child| child.is_named()) {
             out.then(self.node(child, text, stdin.clone()));
-            if let Some((_, certain)) = &mut self.directory {
+            if let Some((_, certain)) = &mut self.directory.changed {
                 *certain &= node.kind() == "conditional_execution";
             }
         }
@@ -343,6 +363,10 @@ impl Walker {
             } else {
                 let body = Flow { present: !self.last_name.is_empty(), ..out.clone() };
                 self.write(target, &body, redirect.operator.contains(">>"));
+                // fish's >? leaves a file alone that is there.
+                if !redirect.operator.contains(">>") && !redirect.operator.contains('?') {
+                    self.written(std::slice::from_ref(target));
+                }
             }
             out = Flow::default();
         }
@@ -415,15 +439,6 @@ impl Walker {
         let flow = self.execute(&first, Command { name, args: words, stdin, span });
         self.depth -= 1;
         flow
-    }
-
-    /// The directory for relative paths; an uncertain one is not used.
-    pub(super) fn cwd(&self) -> Option<&str> {
-        match &self.directory {
-            Some((path, true)) => Some(path),
-            Some((path, false)) if matches!(path.as_str(), "/" | "~" | "..") => Some(path),
-            _ => None,
-        }
     }
 
     /// What a file holds: known if this line wrote it.

@@ -3,6 +3,10 @@
 //! What cannot be known stands in the text as a private-use character, which no command can contain because
 //! [`super::text`] refuses it first: so every rule keeps working on plain `&str`.
 
+use std::{borrow::Cow, rc::Rc};
+
+use super::touch::Search;
+
 /// Text that is not known and may be empty.
 pub(super) const UNKNOWN: char = '\u{e000}';
 /// Text that is not known but not empty: `${X:?}`, `$$`, a date.
@@ -11,6 +15,12 @@ pub(super) const SOME: char = '\u{e003}';
 pub(super) const SPLIT: char = '\u{e004}';
 /// A process substitution used as a file.
 pub(super) const PIPE_FILE: char = '\u{e005}';
+
+/// Before a character that a pattern would read, where quotes take its meaning away. Only in values on their way to
+/// words; a word's text has none.
+pub(super) const QUOTED: char = '\u{e006}';
+/// In a value that is only near what the shell will see: good enough for a rule, not for a path. As [`QUOTED`].
+pub(super) const GUESSED: char = '\u{e007}';
 
 /// What a value is made of, as bits.
 pub(super) type Taint = u8;
@@ -30,17 +40,76 @@ pub(super) const ENDLESS: Taint = 32;
 /// Byte range in the command the person sees.
 pub(super) type Span = (usize, usize);
 
+/// The first byte of every marker in UTF-8.
+const MARK: u8 = 0xee;
+
+/// `value` without [`QUOTED`] and [`GUESSED`].
+pub(super) fn unmarked(value: &str) -> String {
+    if value.as_bytes().contains(&MARK) { value.replace([QUOTED, GUESSED], "") } else { value.to_owned() }
+}
+
+/// `text` as a value that only comes near to what it will be.
+pub(super) fn guessed(text: &str) -> String {
+    format!("{GUESSED}{text}")
+}
+
 /// One word of a simple command.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Word {
     pub(super) text: String,
     pub(super) taint: Taint,
     pub(super) span: Span,
+    pub(super) place: Place,
+}
+
+/// What a word is as a path, where its text alone does not say it.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Place {
+    /// What the text says, its patterns and its `~` included.
+    #[default]
+    Text,
+    /// The text with [`QUOTED`] before what is no pattern.
+    Marked(String),
+    /// As the text says, and one of several that are tried one after the other.
+    OneOf,
+    /// What a search finds.
+    Found(Rc<Search>),
+    /// Something that the text only comes near to.
+    Unseen,
 }
 
 impl Word {
     pub(super) fn new(text: impl Into<String>, span: Span) -> Self {
-        Self { text: text.into(), taint: 0, span }
+        Self { text: text.into(), taint: 0, span, place: Place::Text }
+    }
+
+    /// The words of one value, which still has its marks; `several` where it is one of many.
+    pub(super) fn of_value(value: &str, taint: Taint, span: Span, several: bool) -> Vec<Self> {
+        let guessed = value.as_bytes().contains(&MARK) && value.contains(GUESSED);
+        let value = if guessed { Cow::Owned(unmarked(value)) } else { Cow::Borrowed(value) };
+        let place = |field: &str| match () {
+            () if guessed || several && field.contains(QUOTED) => Place::Unseen,
+            () if field.as_bytes().contains(&MARK) && field.contains(QUOTED) => Place::Marked(field.to_owned()),
+            () if several => Place::OneOf,
+            () => Place::Text,
+        };
+        let fields = value.split(SPLIT).filter(|field| !field.is_empty() || !value.contains(SPLIT));
+        fields.map(|field| Self { text: unmarked(field), taint, span, place: place(field) }).collect()
+    }
+
+    /// The word as a value again, with its marks.
+    pub(super) fn into_value(self) -> String {
+        match self.place {
+            Place::Text | Place::OneOf => self.text,
+            Place::Marked(value) => value,
+            Place::Found(_) | Place::Unseen => format!("{GUESSED}{}", self.text),
+        }
+    }
+
+    /// A part of the word, or the word with something in it replaced.
+    pub(super) fn with_text(&self, text: impl Into<String>) -> Self {
+        let place = if matches!(self.place, Place::Text) { Place::Text } else { Place::Unseen };
+        Self { text: text.into(), place, ..*self }
     }
 
     /// Nothing of the word can be seen.

@@ -1,6 +1,7 @@
 //! Programs that run other programs: what stands behind them is what counts.
 
 use super::Risk;
+use super::directory::Base;
 use super::walk::{Command, Walker};
 use super::word::{Flow, NETWORK, SHELL, Span, UNKNOWN, Word};
 use crate::request::Shell;
@@ -25,6 +26,9 @@ const PREFIXES: &[(&str, &str, usize)] = &[
     ("busybox|toybox", "", 0),
     ("hyperfine|xvfb-run|dotenv|op|infisical|doppler", "-w -r -n -s --warmup --runs --name", 0),
 ];
+/// Those behind which a path may name something else than here.
+const OTHER_ROOTS: &[&str] =
+    &["chroot", "systemd-nspawn", "arch-chroot", "nsenter", "unshare", "bwrap", "firejail", "systemd-run"];
 pub(super) const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "mksh", "rbash", "csh", "tcsh"];
 const INTERPRETERS: &[&str] = &[
     "python",
@@ -213,7 +217,15 @@ impl Walker {
         if rest.is_empty() {
             return None;
         }
-        Some(self.behind(rest, command.stdin.clone(), command.span))
+        let before = self.directory.base.clone();
+        match command.name.as_str() {
+            "env" if own_options(command, valued).has("-C --chdir") => self.directory.base = Base::Unseen,
+            name if OTHER_ROOTS.contains(&name) => self.directory.base = Base::Elsewhere,
+            _ => {}
+        }
+        let flow = self.behind(rest, command.stdin.clone(), command.span);
+        self.directory.base = before;
+        Some(flow)
     }
 
     fn sudo(&mut self, command: &Command) -> Flow {
@@ -242,11 +254,14 @@ impl Walker {
         if own.iter().any(|arg| matches!(*arg, "-e" | "--edit" | "-l" | "--list")) {
             return Flow::default();
         }
-        let before = self.root;
-        self.root = other.is_none();
+        let before = (self.root, self.other_user, self.directory.base.clone());
+        (self.root, self.other_user) = (other.is_none(), true);
+        if login || own_options(command, valued).has("-D -R --chdir --chroot") {
+            self.directory.base = Base::Unseen;
+        }
         self.root_program(rest, command.span);
         let flow = self.behind(rest, command.stdin.clone(), command.span);
-        self.root = before;
+        (self.root, self.other_user, self.directory.base) = before;
         flow
     }
 
@@ -266,8 +281,11 @@ impl Walker {
         let user = command.operands_after("-c -s -g --command --shell").find(|word| word.text != "-");
         let root = user.is_none_or(|user| user.text == "root") || self.root && user.is_none();
         self.flag("sudo", command.span);
-        let before = self.root;
-        self.root = root;
+        let before = (self.root, self.other_user, self.directory.base.clone());
+        (self.root, self.other_user) = (root, true);
+        if command.has("-l --login") || command.args.iter().any(|word| word.text == "-") {
+            self.directory.base = Base::Unseen;
+        }
         let flow = match command.value_of("-c --command") {
             Some(code) => self.run_word(&code),
             None if root => {
@@ -276,7 +294,7 @@ impl Walker {
             }
             None => Flow::default(),
         };
-        self.root = before;
+        (self.root, self.other_user, self.directory.base) = before;
         flow
     }
 
@@ -382,7 +400,7 @@ impl Walker {
         if code.is_empty() {
             return Flow::default();
         }
-        let unseen = Word { text: code.clone(), taint, span: command.span };
+        let unseen = Word { taint, ..Word::new(code, command.span) };
         if unseen.unseen() && taint == 0 && SETUP.contains(&self.last_substituted.as_str()) {
             return Flow::default();
         }
@@ -479,7 +497,7 @@ pub(super) fn own_options(command: &Command, valued: &str) -> Command {
 pub(super) fn join(words: &[Word]) -> Word {
     let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
     let taint = words.iter().fold(0, |taint, word| taint | word.taint);
-    Word { text, taint, span: words.first().map_or((0, 0), |word| word.span) }
+    Word { taint, ..Word::new(text, words.first().map_or((0, 0), |word| word.span)) }
 }
 
 fn shell_of(name: &str) -> Shell {

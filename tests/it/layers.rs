@@ -6,7 +6,8 @@ use std::{
 };
 
 /// Parts and the parts of the crate that each may name.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
+    ("blast_radius", &["safety"]),
     ("cli", &["request", "model"]),
     ("config", &["cli", "engine", "error", "model", "request"]),
     ("context", &["request"]),
@@ -24,8 +25,20 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     (
         "cmd",
         &[
-            "cli", "cmd", "config", "context", "engine", "error", "model", "pipeline", "platform", "request", "safety",
-            "server", "shell",
+            "blast_radius",
+            "cli",
+            "cmd",
+            "config",
+            "context",
+            "engine",
+            "error",
+            "model",
+            "pipeline",
+            "platform",
+            "request",
+            "safety",
+            "server",
+            "shell",
         ],
     ),
 ];

@@ -1,6 +1,9 @@
 //! The integration tests: one binary, so that the crate is linked once.
 
 mod allocation;
+mod blast_radius;
+#[cfg(target_os = "linux")]
+mod blast_radius_bash;
 mod chat;
 mod cli;
 #[cfg(all(feature = "llama", target_os = "linux"))]
@@ -65,4 +68,5 @@ mod server_protocol;
 mod store;
 mod support;
 mod tokenizer;
+mod touches;
 mod widget;
