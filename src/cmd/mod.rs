@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod init;
 pub mod log;
 pub mod model;
+pub mod offline;
 pub mod server;
 pub mod suggest;
 pub mod usage;
@@ -39,7 +40,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Init(args)) => init::run(args),
         Some(Command::Completions { shell }) => completions::run(*shell),
         Some(Command::Model { action }) => model::run(action, &Config::load(&EngineArgs::default())?),
-        Some(Command::Doctor(args)) => doctor::run(args),
+        Some(Command::Doctor(args)) if args.prove_offline => offline::prove(&args.engine),
+        Some(Command::Doctor(args)) => doctor::run(&args.engine),
         Some(Command::Server { action }) => server::run(action),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(args)) => return check::run(args),

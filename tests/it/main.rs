@@ -20,6 +20,8 @@ mod line;
 mod llama;
 #[cfg(mlx)]
 mod mlx;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod offline;
 mod prefix_cache;
 mod pty;
 mod pty_all;
@@ -47,6 +49,8 @@ mod resident;
 #[cfg(feature = "llama")]
 mod restored;
 mod safety;
+#[cfg(target_os = "linux")]
+mod sandbox;
 #[cfg_attr(
     not(all(feature = "llama", target_os = "linux")),
     allow(dead_code, reason = "those who use it run there alone")
