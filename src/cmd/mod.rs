@@ -16,6 +16,7 @@ pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod doctor;
+mod fatal;
 pub mod init;
 pub mod log;
 pub mod model;
@@ -32,6 +33,9 @@ pub mod widget;
 pub fn run(cli: &Cli) -> Result<ExitCode> {
     if cli.version {
         return doctor::version().map(|()| ExitCode::SUCCESS);
+    }
+    if !matches!(cli.command, Some(Command::Widget(_))) {
+        fatal::report();
     }
     match &cli.command {
         None if cli.suggest.words == ["help"] => usage::help(),

@@ -7,6 +7,8 @@ mod cli;
 mod conformance;
 #[cfg(feature = "llama")]
 mod engine;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod fatal;
 mod gguf;
 mod gguf_broken;
 mod gguf_builder;
