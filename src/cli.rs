@@ -60,7 +60,7 @@ pub enum Command {
         action: ModelAction,
     },
     /// Say what this machine is, which engine and model are used and why, and what is wrong
-    Doctor(EngineArgs),
+    Doctor(DoctorArgs),
     /// Keep the model warm in the background: started by itself, asked for and ended here
     Server {
         #[command(subcommand)]
@@ -140,6 +140,15 @@ pub struct CheckArgs {
     /// Exit with the level: 0 safe, 10 caution, 20 dangerous
     #[arg(long)]
     pub exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Make a suggestion without network and programs, and say what that shows
+    #[arg(long)]
+    pub prove_offline: bool,
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 #[derive(Debug, Args)]

@@ -122,7 +122,7 @@ fn resident(config: &Config) -> Result<String> {
         if config.warm_up()?.value { "computes what is being typed" } else { "does not look at what is typed" };
     let client = super::server::client()?;
     let runs = match client.status()? {
-        Some(status) => format!("runs as process {}", status.pid),
+        Some(status) => format!("runs as process {}: {}", status.pid, status.sandbox),
         None => "does not run now, the next request starts it".into(),
     };
     Ok(format!("{runs}; {leaves}; {warm_up}; {}", client.place.socket().display()))

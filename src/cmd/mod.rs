@@ -16,9 +16,11 @@ pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod doctor;
+mod fatal;
 pub mod init;
 pub mod log;
 pub mod model;
+pub mod offline;
 mod risk;
 pub mod server;
 pub mod suggest;
@@ -33,6 +35,9 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
     if cli.version {
         return doctor::version().map(|()| ExitCode::SUCCESS);
     }
+    if !matches!(cli.command, Some(Command::Widget(_))) {
+        fatal::report();
+    }
     match &cli.command {
         None if cli.suggest.words == ["help"] => usage::help(),
         None => suggest::run(&cli.suggest),
@@ -40,7 +45,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Init(args)) => init::run(args),
         Some(Command::Completions { shell }) => completions::run(*shell),
         Some(Command::Model { action }) => model::run(action, &Config::load(&EngineArgs::default())?),
-        Some(Command::Doctor(args)) => doctor::run(args),
+        Some(Command::Doctor(args)) if args.prove_offline => offline::prove(&args.engine),
+        Some(Command::Doctor(args)) => doctor::run(&args.engine),
         Some(Command::Server { action }) => server::run(action),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(args)) => return check::run(args),

@@ -91,8 +91,20 @@ fn status(json: bool) -> Result<()> {
 }
 
 fn table(status: &Status) -> String {
-    let Status { pid, version, uptime_s, engine, model, memory, requests, failed, p50_ms, p95_ms, connections } =
-        status;
+    let Status {
+        pid,
+        version,
+        uptime_s,
+        engine,
+        model,
+        memory,
+        sandbox,
+        requests,
+        failed,
+        p50_ms,
+        p95_ms,
+        connections,
+    } = status;
     let none = || "none yet".to_owned();
     let times = if *requests > 0 { format!("p50 {p50_ms:.0} ms, p95 {p95_ms:.0} ms") } else { none() };
     let lines = [
@@ -102,6 +114,7 @@ fn table(status: &Status) -> String {
         ("engine", engine.clone().unwrap_or_else(none)),
         ("model", model.clone().unwrap_or_else(none)),
         ("memory", if *memory > 0 { format!("{} MB", memory / 1_000_000) } else { "not told by this system".into() }),
+        ("sandbox", sandbox.to_string()),
         ("requests", format!("{requests} answered, {failed} failed or cancelled")),
         ("times", times),
         ("clients", format!("{connections}, this one included")),

@@ -6,7 +6,7 @@
 //! and the number of threads follows the machine from token to token.
 
 use std::{
-    ffi::{CString, OsStr, c_void},
+    ffi::{CStr, CString, OsStr, c_char, c_void},
     os::unix::ffi::OsStrExt,
     path::Path,
     ptr::NonNull,
@@ -266,6 +266,13 @@ unsafe extern "C" fn go_on(_progress: f32, stop: *mut c_void) -> bool {
     !stop()
 }
 
+/// ggml calls this before it ends the process, in place of writing to a terminal that is a shell's.
+unsafe extern "C" fn log_abort(message: *const c_char) {
+    // SAFETY: ggml's message is a C string of its own.
+    let message = unsafe { CStr::from_ptr(message) };
+    tracing::error!("{}", message.to_string_lossy());
+}
+
 /// llama.cpp asks this after each operation of its graph.
 unsafe extern "C" fn is_set(switch: *mut c_void) -> bool {
     // SAFETY: it is the pointer that `set_interrupt` gave, to a switch that lives as long as llama.cpp has it.
@@ -290,6 +297,8 @@ pub fn start() -> Result<&'static LlamaBackend> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let backend = BACKEND.get_or_init(|| {
         send_logs_to_tracing(LogOptions::default());
+        // SAFETY: the function lives as long as the program, and gets what it expects.
+        unsafe { sys::ggml_set_abort_callback(Some(log_abort)) };
         LlamaBackend::init().map_err(|error| error.to_string())
     });
     backend.as_ref().context(|| "could not start llama.cpp")
@@ -323,9 +332,9 @@ fn no_vocabulary(architecture: &str, vocabulary: usize) -> [sys::llama_model_kv_
 }
 
 /// Copies `text` into a zeroed C buffer, always leaving the final NUL.
-fn write_c(buffer: &mut [std::ffi::c_char; 128], text: &str) {
+fn write_c(buffer: &mut [c_char; 128], text: &str) {
     for (to, from) in buffer.iter_mut().take(127).zip(text.bytes()) {
-        *to = from as std::ffi::c_char;
+        *to = from as c_char;
     }
 }
 

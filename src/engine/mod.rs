@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    model::store::Record,
+    model::store::{self, Record},
 };
 
 pub mod generate;
@@ -300,6 +300,16 @@ fn rates(mut model: impl Model, together: usize) -> Result<(f64, f64)> {
         best = (best.0.max(prefill), best.1.max(decode));
     }
     Ok(best)
+}
+
+/// The folders of `cache` in which engines keep files, made where they can be.
+pub fn folders(cache: &Path) -> Vec<PathBuf> {
+    let names = [
+        PREFIXES,
+        #[cfg(mlx)]
+        PACKED,
+    ];
+    names.map(|name| cache.join(name)).into_iter().filter(|path| store::make_private(path).is_ok()).collect()
 }
 
 /// Deletes what engines keep in `cache` of the model whose SHA-256 is `model`. Only a cache: what cannot be deleted stays.

@@ -8,6 +8,7 @@ pub mod client;
 mod connection;
 pub mod place;
 pub mod protocol;
+pub mod sandbox;
 mod statistics;
 mod worker;
 
@@ -31,11 +32,13 @@ use tokio::{
 };
 
 use crate::{
+    engine,
     error::{Context, Result},
     model::store::Stamp,
 };
 use place::Held;
 use protocol::{Hello, Status, Target};
+use sandbox::Sandbox;
 use statistics::Statistics;
 use worker::Worker;
 
@@ -59,6 +62,7 @@ pub struct Settings {
 /// What the tasks of all clients share.
 struct Server {
     settings: Settings,
+    sandbox: Sandbox,
     worker: Worker,
     statistics: Statistics,
     clients: Arc<Semaphore>,
@@ -70,18 +74,21 @@ struct Server {
     program: Option<(PathBuf, Stamp)>,
 }
 
-/// Serves what is `held` until the server is idle, told to leave or signalled. What `target` finds is opened at once; that
+/// Serves what is `held`, in a [`sandbox`], until the server is idle, told to leave or signalled. What `target` finds is opened at once; that
 /// it may have to read a whole model first keeps no client waiting.
 ///
 /// # Errors
 /// The socket cannot be used.
 pub fn serve(held: Held, settings: Settings, target: impl FnOnce() -> Option<Target> + Send + 'static) -> Result<()> {
     let what = || "could not serve the socket";
+    // Before any thread begins, and before anything is read that somebody else wrote.
+    let kept = settings.cache.as_deref().map(engine::folders).unwrap_or_default();
+    let sandbox = sandbox::enter(&kept, held.directory());
     let runtime = Builder::new_current_thread().enable_all().build().context(what)?;
     LocalSet::new().block_on(&runtime, async {
         let listener = held.listener.try_clone().context(what)?;
         listener.set_nonblocking(true).context(what)?;
-        let server = Rc::new(Server::new(settings, Box::new(target)));
+        let server = Rc::new(Server::new(settings, sandbox, Box::new(target)));
         server.accept(&UnixListener::from_std(listener).context(what)?, &held).await?;
         // From here on the next server can begin.
         held.give_back();
@@ -92,11 +99,12 @@ pub fn serve(held: Held, settings: Settings, target: impl FnOnce() -> Option<Tar
 }
 
 impl Server {
-    fn new(settings: Settings, target: worker::Find) -> Self {
+    fn new(settings: Settings, sandbox: Sandbox, target: worker::Find) -> Self {
         let program = std::env::current_exe().ok();
         Self {
             worker: Worker::start(settings.cache.clone(), target),
             settings,
+            sandbox,
             statistics: Statistics::default(),
             clients: Arc::new(Semaphore::new(MAX_CLIENTS)),
             active: Cell::new(Instant::now()),
@@ -178,6 +186,7 @@ impl Server {
             engine: opened.as_ref().map(|target| target.engine.clone()),
             model: opened.map(|target| target.model.path.display().to_string()),
             memory: statistics::memory(),
+            sandbox: self.sandbox,
             requests: self.statistics.requests.get(),
             failed: self.statistics.failed.get(),
             p50_ms: self.statistics.percentile(0.5),

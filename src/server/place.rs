@@ -58,6 +58,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// Where the socket lies.
+    pub fn directory(&self) -> &Path {
+        self.place.directory()
+    }
+
     /// Whether clients still find this socket at its path.
     pub fn is_found(&self) -> bool {
         self.ours.is_none_or(|ours| self.place.found() == Some(ours))
@@ -87,6 +92,10 @@ impl Place {
     /// The socket's path.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    fn directory(&self) -> &Path {
+        self.socket.parent().unwrap_or(Path::new("."))
     }
 
     /// The log of the server that runs, or ran last.
@@ -143,7 +152,7 @@ impl Place {
     }
 
     fn locked_log(&self) -> Result<Option<File>> {
-        make_private(self.socket.parent().unwrap_or(Path::new(".")))?;
+        make_private(self.directory())?;
         let path = self.log();
         let what = || format!("could not open: {}", path.display());
         let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).context(what)?;

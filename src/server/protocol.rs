@@ -13,6 +13,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::sandbox::Sandbox;
 use crate::{
     context::Context,
     engine,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// Number of this protocol: one more whenever a frame other than [`Hello`] changes.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Longest frame taken. The longest request, every byte of it escaped as `\u0000`, has 48 KiB.
 pub const MAX_FRAME: usize = 256 * 1024;
@@ -132,6 +133,8 @@ pub struct Status {
     pub model: Option<String>,
     /// Resident memory in bytes, the mapped model included; 0 where the system does not tell.
     pub memory: u64,
+    /// What the kernel keeps from it.
+    pub sandbox: Sandbox,
     /// Requests answered, and those that failed or were cancelled.
     pub requests: u64,
     pub failed: u64,

@@ -10,6 +10,8 @@ mod cli;
 mod conformance;
 #[cfg(feature = "llama")]
 mod engine;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod fatal;
 mod gguf;
 mod gguf_broken;
 mod gguf_builder;
@@ -25,6 +27,8 @@ mod line;
 mod llama;
 #[cfg(mlx)]
 mod mlx;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod offline;
 mod prefix_cache;
 mod pty;
 mod pty_all;
@@ -52,6 +56,8 @@ mod resident;
 #[cfg(feature = "llama")]
 mod restored;
 mod safety;
+#[cfg(target_os = "linux")]
+mod sandbox;
 #[cfg_attr(
     not(all(feature = "llama", target_os = "linux")),
     allow(dead_code, reason = "those who use it run there alone")

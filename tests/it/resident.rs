@@ -45,7 +45,7 @@ pub(crate) const SHORT: (&str, &str) = ("remove the folder build", "rm -rf build
 const FOLDERS: [&str; 10] = ["build", "old", "bin", "src", "music", "alpha", "report", "games", "photos", "tests"];
 
 /// Requests whose answers differ.
-pub(crate) fn requests() -> impl Iterator<Item = String> {
+pub(crate) fn requests() -> impl Iterator<Item = String> + Clone {
     FOLDERS.iter().map(|name| format!("remove the folder {name}"))
 }
 
@@ -170,6 +170,14 @@ impl Resident {
         let servers = self.servers();
         assert_eq!(servers.len(), 1, "{servers:?}");
         servers[0]
+    }
+
+    /// To the server, and to what runs it.
+    pub(crate) fn signal_all(&self, signal: Signal) {
+        for pid in self.servers() {
+            // One that ended meanwhile is as good.
+            let _ = kill_process(pid, signal);
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -144,7 +144,7 @@ fn stopped_server_on_a_lent_socket_is_ended_and_not_who_lent_it() {
 }
 
 /// A store of this test's own with the small model in it, which is a copy.
-fn own_store(home: &mut Resident) -> std::path::PathBuf {
+pub(crate) fn own_store(home: &mut Resident) -> std::path::PathBuf {
     let store = home.home().join("store");
     fs::create_dir(&store).expect("a directory");
     fs::copy(model(FILE), store.join(FILE)).expect("a copy");

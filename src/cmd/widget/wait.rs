@@ -18,7 +18,7 @@ use rustix::termios::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::{cli::WidgetArgs, config, request::Shell};
+use crate::{cli::WidgetArgs, cmd::fatal, config, request::Shell};
 
 /// Before this nothing is drawn: a quick answer should not flicker.
 const QUIET: Duration = Duration::from_millis(150);
@@ -45,6 +45,8 @@ impl Wait {
         screen.sign = keys.is_some() && args.tty_progress && can_draw();
         let screen = Arc::new(Mutex::new(screen));
         watch_signals(Arc::clone(&screen));
+        let last = Arc::clone(&screen);
+        fatal::watch(|cause, next_step| format!("1\n{cause}; {next_step}\n"), move |reply| give_up(&last, reply));
         if let Some(keys) = keys {
             watch_keys(keys, Arc::clone(&screen));
         }
@@ -190,14 +192,19 @@ fn watch_keys(mut keys: File, screen: Arc<Mutex<Screen>>) {
 
 /// Ends the process without running destructors: the engine's threads may still compute.
 fn cancel(screen: &Mutex<Screen>) {
+    give_up(screen, "130\n\n");
+    signal_hook::low_level::exit(130)
+}
+
+/// Gives the terminal back and says `reply`, unless the answer is there.
+fn give_up(screen: &Mutex<Screen>, reply: &str) {
     let mut screen = lock(screen);
     if !screen.over {
         screen.drop_keys();
         screen.restore();
-        let _ = std::io::stdout().write_all(b"130\n\n");
+        let _ = std::io::stdout().write_all(reply.as_bytes());
         let _ = std::io::stdout().flush();
     }
-    signal_hook::low_level::exit(130)
 }
 
 #[cfg(test)]

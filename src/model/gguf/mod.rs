@@ -198,7 +198,8 @@ fn map(path: &Path) -> Checked<Bytes> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     // SAFETY: the map is read-only and private to this value. What it rests on is that nobody shortens or rewrites
     // the file while it is mapped: files of our store are written once under another name, checked and renamed into
-    // place, never edited. A file that is truncated by someone else can end the process with SIGBUS.
+    // place, never edited. A file that is truncated by someone else ends the process with SIGBUS, which the program
+    // turns into an error's line.
     let map = unsafe { Mmap::map(&file) }.map_err(|error| error.to_string())?;
     Ok(Bytes::Mapped(map))
 }
