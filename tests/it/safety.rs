@@ -172,6 +172,13 @@ fn random_bytes_never_panic_and_hidden_ones_are_dangerous() {
 }
 
 #[test]
+fn a_pattern_that_begins_with_a_wide_letter_is_rated() {
+    // The slice of its first byte was a panic, which `assess` turns into this finding.
+    let findings = assess("rm -r /é?x/y", Shell::Bash).findings;
+    assert!(findings.iter().all(|finding| finding.rule != "rater-failed"), "{findings:?}");
+}
+
+#[test]
 fn random_mutations_never_panic() {
     const SIGNS: &[&str] = &[
         "(", ")", "{", "}", "$(", "`", "'", "\"", "\\", "|", "&", ";", "<<", ">", "é", "日", "$", "*", "~", "\n", "#",
