@@ -269,7 +269,7 @@ fn pulls_killed_at_random_accept_nothing_bad_and_fetch_nothing_twice() {
         halves += usize::from(pull.killed_with > 0 && pull.killed_with < body.len());
     }
     let twice = sent as f64 / (kills * body.len()) as f64 - 1.0;
-    println!("{kills} kills, {halves} with a part on the disk; sent twice: {:.2} %", twice * 100.0);
+    eprintln!("{kills} kills, {halves} with a part on the disk; sent twice: {:.2} %", twice * 100.0);
     assert!(halves > 0, "no kill met a download");
 }
 
