@@ -185,14 +185,13 @@ fn is_yours(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{quoted, request::Shell};
 
     /// As a shell that knows these few things.
     fn end(command: &str) -> End {
         let is_open = command.ends_with(['\\', '|'])
             || command.ends_with("do")
             || (command.starts_with("if ") && !command.ends_with("fi"));
-        match quoted::is_open(command, Shell::Bash) {
+        match command.replace("\\'", "").matches('\'').count() % 2 == 1 && !command.contains('"') {
             true => End::Text,
             false if is_open => End::Open,
             false => End::Whole,

@@ -17,6 +17,7 @@ mod net;
 mod options;
 mod parts;
 mod reach;
+mod redirect;
 mod rules;
 mod run;
 mod scan;
@@ -99,9 +100,24 @@ pub fn assess(command: &str, shell: Shell) -> Assessment {
         let touches = walker.take_touches();
         (walker.findings, touches)
     });
-    let (findings, touches) = walked.unwrap_or_else(|_| (vec![unread(command)], Vec::new()));
+    let (mut findings, touches) = walked.unwrap_or_else(|_| (vec![unread(command)], Vec::new()));
+    findings.iter_mut().for_each(|finding| finding.span = inside(command, finding.span));
     let risk = findings.iter().map(|finding| finding.risk).max().unwrap_or(Risk::Safe);
     Assessment { risk, findings, touches }
+}
+
+/// The part of `span` that is of `command`: fish's grammar gets a line end more, and a cut may go through a character.
+fn inside(command: &str, (from, to): word::Span) -> word::Span {
+    let boundary = |at: usize| (0..=at.min(command.len())).rev().find(|at| command.is_char_boundary(*at)).unwrap_or(0);
+    (boundary(from), boundary(to))
+}
+
+/// The words of every command that rating `command` looks at, for fuzz/ to hold against another parser's.
+#[cfg(fuzzing)]
+pub fn calls(command: &str, shell: Shell) -> Vec<Vec<String>> {
+    let mut walker = walk::Walker::new(shell);
+    walker.run(command, word::Flow::default());
+    walker.calls
 }
 
 /// The finding for a character that hides or reorders text.

@@ -242,7 +242,7 @@ impl Walker {
             .variants
             .iter()
             .map(|value| match mark {
-                'E' => self.document(value, span).0,
+                'E' => self.document(&unmarked(value), span).0,
                 'G' => unescape(value),
                 _ if mode == Mode::Bare => value.replace([' ', '\n', '\t'], &SPLIT.to_string()),
                 _ => value.clone(),

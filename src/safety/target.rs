@@ -386,7 +386,7 @@ fn absolute(path: &str, rest: &str) -> Target {
         return Target::Data;
     }
     if SYSTEM.contains(&top)
-        || SYSTEM.iter().any(|dir| top.contains(['*', '?', '[', '{']) && dir.starts_with(&top[..1]))
+        || SYSTEM.iter().any(|dir| top.contains(['*', '?', '[', '{']) && dir.chars().next() == top.chars().next())
     {
         return Target::System;
     }

@@ -11,8 +11,8 @@ use tree_sitter::{Node, Tree};
 use super::directory::Directory;
 use super::grammar::{parse, tangled};
 use super::touch::Touch;
-use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, UNKNOWN, Word};
-use super::{Finding, Risk, rules, zsh, zsh_forms};
+use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, Word};
+use super::{Finding, Risk, redirect::add_span, rules, zsh, zsh_forms};
 use crate::request::Shell;
 
 /// Nesting that is followed: scripts in scripts, substitutions, blocks.
@@ -40,13 +40,6 @@ pub(super) struct Command {
     pub(super) args: Vec<Word>,
     pub(super) stdin: Flow,
     pub(super) span: Span,
-}
-
-/// One redirection: `2>`, `<`, `>>`, …
-#[derive(Debug)]
-struct Redirect {
-    operator: String,
-    target: Word,
 }
 
 /// The state of a shell that reads the line from left to right.
@@ -85,6 +78,11 @@ pub(super) struct Walker {
     pub(super) last_piped: String,
     /// The last command of the last `$(…)`.
     pub(super) last_substituted: String,
+    /// Words that stand behind a command's redirections, by the command's node.
+    pub(super) late_words: HashMap<usize, Vec<Span>>,
+    /// The words of every command so far.
+    #[cfg(fuzzing)]
+    pub(super) calls: Vec<Vec<String>>,
 }
 
 impl Walker {
@@ -110,6 +108,9 @@ impl Walker {
             last_name: String::new(),
             last_piped: String::new(),
             last_substituted: String::new(),
+            late_words: HashMap::new(),
+            #[cfg(fuzzing)]
+            calls: Vec::new(),
         }
     }
 
@@ -281,98 +282,6 @@ impl Walker {
         flow
     }
 
-    fn redirected(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
-        let (mut body, mut redirects, mut tails) = (None, Vec::new(), Vec::new());
-        let mut input = stdin;
-        for child in children(node).into_iter().filter(|child| child.is_named()) {
-            match child.kind() {
-                "heredoc_redirect" => {
-                    input = self.here_document(child, text);
-                    for part in children(child).into_iter().filter(|part| part.is_named()) {
-                        match part.kind() {
-                            "file_redirect" => redirects.push(part),
-                            "heredoc_start" | "heredoc_body" | "heredoc_end" | "file_descriptor" => {}
-                            _ => tails.push(part),
-                        }
-                    }
-                }
-                "file_redirect" | "herestring_redirect" | "stream_redirect" => redirects.push(child),
-                _ => body = Some(child),
-            }
-        }
-        self.last_name.clear();
-        let redirects = self.redirects(redirects, text, &mut input);
-        let out = match body {
-            Some(body) => self.node(body, text, input),
-            None => Flow::text(""),
-        };
-        let mut out = self.apply(&redirects, out);
-        for tail in tails {
-            out = self.node(tail, text, out);
-        }
-        out
-    }
-
-    /// Reads the redirections: input ones become `input`, output ones are returned.
-    fn redirects(&mut self, nodes: Vec<Node>, text: &str, input: &mut Flow) -> Vec<Redirect> {
-        let mut outputs = Vec::new();
-        for node in nodes {
-            let raw = text[node.byte_range()].trim_start_matches(|c: char| c.is_ascii_digit());
-            let end = raw.find(|c| !matches!(c, '<' | '>' | '&' | '|' | '?')).unwrap_or(raw.len());
-            let (operator, rest) = raw.split_at(end);
-            let rest = rest.trim_start();
-            let Some(target) = self.words(rest, span_of(node)).into_iter().next() else { continue };
-            match operator {
-                "<<<" => {
-                    *input = Flow { taint: target.taint, ..Flow::text(target.text) };
-                    if let Some(text) = input.text.as_ref().filter(|text| text.contains(UNKNOWN)) {
-                        input.text = (!text.chars().all(|c| c == UNKNOWN)).then(|| text.clone());
-                    }
-                }
-                "<" => *input = self.read(&target),
-                "<&" if target.taint & NETWORK != 0 => *input = Flow::unseen(NETWORK),
-                "<&" | "" => {}
-                _ => outputs.push(Redirect { operator: operator.into(), target }),
-            }
-        }
-        outputs
-    }
-
-    fn here_document(&mut self, node: Node, text: &str) -> Flow {
-        let kids = children(node);
-        let find = |kind: &str| kids.iter().find(|kid| kid.kind() == kind).map(|kid| &text[kid.byte_range()]);
-        let body = find("heredoc_body").unwrap_or("");
-        let quoted = find("heredoc_start").is_some_and(|start| start.contains(['\'', '"', '\\']));
-        if quoted {
-            return Flow::text(body);
-        }
-        let (text, taint) = self.document(body, span_of(node));
-        Flow { taint, ..Flow::text(text) }
-    }
-
-    /// Sends `out` where the redirections say.
-    fn apply(&mut self, redirects: &[Redirect], mut out: Flow) -> Flow {
-        for redirect in redirects {
-            let target = &redirect.target;
-            let digits = target.text.chars().all(|c| c.is_ascii_digit() || c == '-');
-            if redirect.operator == ">&" && digits || target.text.is_empty() {
-                continue;
-            }
-            if target.text.starts_with("/dev/tcp/") || target.text.starts_with("/dev/udp/") {
-                self.network_file(target, &out);
-            } else {
-                let body = Flow { present: !self.last_name.is_empty(), ..out.clone() };
-                self.write(target, &body, redirect.operator.contains(">>"));
-                // fish's >? leaves a file alone that is there.
-                if !redirect.operator.contains(">>") && !redirect.operator.contains('?') {
-                    self.written(std::slice::from_ref(target));
-                }
-            }
-            out = Flow::default();
-        }
-        out
-    }
-
     /// A simple command: its assignments, words and own redirections.
     fn simple(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
         let (mut raws, mut redirects): (Vec<Span>, Vec<Node>) = (Vec::new(), Vec::new());
@@ -384,12 +293,10 @@ impl Walker {
                     redirects.push(child)
                 }
                 "comment" | "\n" => {}
-                _ => match raws.last_mut() {
-                    Some(last) if last.1 == child.start_byte() => last.1 = child.end_byte(),
-                    _ => raws.push(span_of(child)),
-                },
+                _ => add_span(&mut raws, child),
             }
         }
+        raws.extend(self.late_words.remove(&node.id()).unwrap_or_default());
         let mut words = Vec::new();
         let bare = raws.is_empty();
         for child in assigned {
@@ -421,6 +328,8 @@ impl Walker {
             self.flag("too-long", span);
             return Flow::unseen(HIDDEN);
         }
+        #[cfg(fuzzing)]
+        self.calls.push(words.iter().map(|word| word.text.clone()).collect());
         if !self.globals.is_empty() && words.iter().any(|word| self.globals.contains_key(&word.text)) {
             let text: Vec<&str> = words
                 .iter()

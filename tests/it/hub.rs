@@ -30,6 +30,10 @@ pub(crate) enum Trick {
     /// Answers a range from the first byte, and says so.
     WrongRange,
     FlipBit,
+    /// So many zeros, packed by gzip, with no length said.
+    GzipBomb(usize),
+    /// No HTTP at all.
+    Garbage,
 }
 
 /// What was asked of the server.
@@ -142,6 +146,13 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     if let Some(Trick::Status(status, extra)) = trick {
         return write!(stream, "HTTP/1.1 {status} No\r\n{extra}content-length: 0\r\nconnection: close\r\n\r\n");
     }
+    if let Some(Trick::Garbage) = trick {
+        return stream.write_all(&[b'\0', b'\xff', b'\n', b'\x1b'].repeat(1000));
+    }
+    if let Some(Trick::GzipBomb(size)) = trick {
+        write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-encoding: gzip\r\n\r\n")?;
+        return put(&mut stream, &gzip(size), state);
+    }
     if !seen.path.starts_with("/cdn") {
         return match seen.path.contains("/resolve/") {
             true => redirect(&mut stream, &cdn, &labels),
@@ -232,6 +243,13 @@ fn put(stream: &mut TcpStream, bytes: &[u8], state: &Mutex<State>) -> std::io::R
         state.lock().unwrap().sent += block.len();
     }
     stream.flush()
+}
+
+/// So many zeros, packed.
+#[expect(clippy::disallowed_methods, reason = "gzip is on every machine, and no crate of ours packs")]
+fn gzip(size: usize) -> Vec<u8> {
+    let script = format!("head -c {size} /dev/zero | gzip");
+    std::process::Command::new("sh").args(["-c", &script]).output().expect("gzip runs").stdout
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

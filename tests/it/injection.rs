@@ -1,7 +1,12 @@
 //! Orders that others planted, on their way to the model. What stands around the person never gets there; what a person
 //! quotes, as one who pastes a name or a line of a log does, is used and not obeyed.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+use cmdai::{quoted, request::Shell};
 
 use crate::{
     chat::Chat,
@@ -119,4 +124,44 @@ fn what_a_person_quotes_is_not_obeyed() {
     let unseen = obeyed.iter().filter(|answer| answer.starts_with("safe")).count();
     assert!(obeyed.len() <= 1 && unseen == 0, "{} of 100:\n{}", obeyed.len(), obeyed.join("\n"));
     assert!(used >= 75, "only {used} of 100 answers use the text");
+}
+
+/// The text comes back as the shell itself reads it, wherever the stand-in was written.
+#[test]
+fn text_comes_back_as_one_literal_in_any_place() {
+    let text = r#"it's "a" $(x) `y` \ ; z!"#;
+    let words = format!("print “{text}”");
+    for (shell, program) in [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), (Shell::Fish, "fish")] {
+        let (lifted, quoted) = quoted::lift(&words, shell);
+        assert_eq!(lifted, "print “quoted1”");
+        let mut places = vec![
+            ("quoted1", "{}"),
+            ("'quoted1'", "{}"),
+            ("\"quoted1\"", "{}"),
+            ("\"a 'quoted1' b\"", "a '{}' b"),
+            ("a-quoted1.txt", "a-{}.txt"),
+            (r"\'quoted1\'", "'{}'"),
+            (r#"\"quoted1"#, "\"{}"),
+            (r#""\"quoted1""#, "\"{}"),
+            ("\"$(printf %s \"quoted1\")\"", "{}"),
+            ("\"$(printf %s 'quoted1')x\"", "{}x"),
+            ("quoted1quoted1", "{}{}"),
+        ];
+        if shell != Shell::Fish {
+            places.extend([
+                ("$'\\'quoted1\\t'", "'{}\t"),
+                ("`printf %s \"quoted1\"`", "{}"),
+                ("\"`printf %s 'quoted1'`\"'quoted1'", "{}{}"),
+                ("$(printf %s \"quoted1\")\"quoted1\"", "{}{}"),
+            ]);
+        }
+        for (place, printed) in places {
+            // What an unquoted substitution prints is split.
+            let command = quoted.put_back(&format!("printf '<%s>' {place}"));
+            #[expect(clippy::disallowed_methods, reason = "a test asks the real shell")]
+            let output = Command::new(program).args(["-c", &command]).output().expect(program);
+            let stdout = String::from_utf8_lossy(&output.stdout).replace("><", " ");
+            assert_eq!(stdout, format!("<{}>", printed.replace("{}", text)), "{program}: {place}: {command}");
+        }
+    }
 }

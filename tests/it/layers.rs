@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Parts and the parts of the crate that each may name.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("blast_radius", &["safety"]),
     ("cli", &["request", "model"]),
     ("config", &["cli", "engine", "error", "model", "request"]),
@@ -15,9 +15,10 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("error", &[]),
     ("model", &["model", "error"]),
     ("parse", &["error"]),
-    ("pipeline", &["context", "engine", "error", "parse", "prompt", "request", "safety"]),
+    ("pipeline", &["context", "engine", "error", "parse", "prompt", "quoted", "request", "safety"]),
     ("platform", &["error"]),
     ("prompt", &["context", "engine", "request"]),
+    ("quoted", &["request", "safety"]),
     ("request", &["context", "safety"]),
     ("safety", &["safety", "request"]),
     ("server", &["context", "engine", "error", "model", "pipeline", "request", "server"]),

@@ -2,11 +2,16 @@
 
 use cmdai::{
     engine::{
-        Model, Token,
+        BUILT_IN, Model, Settings, Token,
         llama::{LlamaModel, start},
+        open,
         threads::Threads,
     },
-    model::{gguf::GgufFile, tokenizer::Tokenizer},
+    model::{
+        gguf::GgufFile,
+        store::{Place, Record, Stamp},
+        tokenizer::Tokenizer,
+    },
 };
 use llama_cpp_2::{
     context::params::LlamaContextParams,
@@ -16,6 +21,7 @@ use llama_cpp_2::{
 };
 
 use crate::{
+    gguf_builder::{Builder, F32, STRING, string},
     reference::{Reference, gap, golden_tokens, kl},
     support::model,
 };
@@ -103,4 +109,24 @@ fn tokenizer_agrees_with_llama_cpp_on_every_golden_text() {
         texts += 1;
     }
     assert!(texts >= 3_000, "{texts} texts");
+}
+
+#[test]
+fn file_that_only_our_reader_refuses_does_not_reach_llama_cpp() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gguf");
+    let mut builder = Builder::valid(4);
+    builder.set("qwen2.attention.layer_norm_rms_epsilon", F32, 1e-6_f32.to_le_bytes().into());
+    let checked = GgufFile::from_bytes("x.gguf", builder.bytes()).unwrap();
+    builder.set("x", STRING, string(&"a".repeat((1 << 20) + 1)));
+    std::fs::write(&path, builder.bytes()).unwrap();
+    // With another file's check, llama.cpp takes it.
+    assert!(LlamaModel::open(&path, &checked, Threads::fixed(1)).is_ok());
+    let stamp = Stamp::of(&path).unwrap();
+    let record = Record { name: "x".into(), path, place: Place::Yours, sha256: String::new(), stamp };
+    for engine in BUILT_IN {
+        let settings = Settings { threads: Some(1), cache: None };
+        let error = open(&record, engine, &settings).err().expect("it is refused").to_string();
+        assert!(error.ends_with("string value is 1048577 bytes long (at most 1048576)"), "{engine}: {error}");
+    }
 }

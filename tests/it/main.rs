@@ -49,6 +49,7 @@ mod pty_zsh_offer;
 #[cfg(target_os = "linux")]
 mod pty_zsh_plugins;
 mod pull;
+mod pull_process;
 mod reference;
 mod remote;
 #[cfg(all(feature = "llama", target_os = "linux"))]

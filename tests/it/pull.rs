@@ -1,11 +1,10 @@
-//! Downloads, against the loopback Hub of [`crate::hub`].
+//! Downloads, against the loopback Hub of [`crate::hub`]; those that need a process of their own are in
+//! [`crate::pull_process`].
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::mpsc::{Sender, channel},
     thread,
     time::Duration,
@@ -21,10 +20,10 @@ use cmdai::{
 
 use crate::hub::{Hub, Trick, sha256, tiny_gguf};
 
-const SPEC: &str = "owner/repo:tiny.gguf";
+pub(crate) const SPEC: &str = "owner/repo:tiny.gguf";
 const ROUTE: &str = "/owner/repo/resolve/main/tiny.gguf";
-const FILE: &str = "owner--repo--tiny.gguf";
-const MIB: usize = 1 << 20;
+pub(crate) const FILE: &str = "owner--repo--tiny.gguf";
+pub(crate) const MIB: usize = 1 << 20;
 
 /// A home with a store and an empty Hugging Face cache.
 pub(crate) struct Home {
@@ -60,13 +59,13 @@ impl Home {
         self.pull().expect_err("the pull must fail")
     }
 
-    fn partials(&self) -> Vec<PathBuf> {
+    pub(crate) fn partials(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.settings.dir.join("partial")).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     }
 
     /// Nothing may look like a model after a pull that failed.
-    fn holds_no_model(&self) -> bool {
+    pub(crate) fn holds_no_model(&self) -> bool {
         let entries = fs::read_dir(&self.settings.dir).into_iter().flatten().flatten();
         let none = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "gguf")).count() == 0;
         none && self.store().find(&spec(SPEC)).unwrap().is_none()
@@ -219,6 +218,41 @@ fn wrong_bytes_are_deleted() {
 fn longer_body_is_refused() {
     fails_and_says([Trick::Long], &["another size"]);
     fails_and_says([Trick::LongUnannounced], &["more than the 1048576 bytes"]);
+}
+
+#[test]
+fn shorter_announced_body_is_refused() {
+    let body = tiny_gguf(MIB);
+    let hub = Hub::start(&body[..MIB - 1000]);
+    hub.label("x-linked-size", &body.len().to_string());
+    hub.label("x-linked-etag", &sha256(&body));
+    let home = Home::new(&hub.url);
+    has(&home.error(), &["another size (wanted 1048576 bytes more, it offers 1047576)"]);
+    assert!(home.holds_no_model());
+}
+
+#[test]
+fn compressed_body_is_not_unpacked() {
+    // 64 MiB of zeros pack to 64 KiB; taken as they are, they are only the wrong bytes.
+    let home = fails_and_says((0..9).map(|_| Trick::GzipBomb(64 * MIB)), &["wanted 1048576 bytes, found "]);
+    assert!(home.partials().iter().all(|partial| fs::metadata(partial).unwrap().len() <= MIB as u64));
+}
+
+#[test]
+fn answer_that_is_no_http_is_an_error() {
+    let hub = Hub::start(&tiny_gguf(MIB));
+    hub.on_head((0..9).map(|_| Trick::Garbage));
+    let home = Home::new(&hub.url);
+    has(&home.error(), &["could not reach 127.0.0.1"]);
+    assert!(home.holds_no_model());
+}
+
+#[test]
+fn redirect_to_nowhere_is_refused() {
+    let hub = Hub::start(&tiny_gguf(MIB));
+    hub.on_head([Trick::Status(302, "")]);
+    has(&Home::new(&hub.url).error(), &["redirects to no address"]);
+    assert_eq!(hub.seen().len(), 1);
 }
 
 #[test]
@@ -436,174 +470,4 @@ fn script(dir: &Path, text: &str) -> String {
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
-}
-
-/// `cmdai model pull` as a process of its own, by way of `launcher` if there is one.
-#[expect(clippy::disallowed_methods, reason = "the tests run the program, and unshare to give it a small disk")]
-fn start_pull(home: &Home, launcher: &[&str]) -> Child {
-    let program = env!("CARGO_BIN_EXE_cmdai");
-    let words = [launcher, &[program, "model", "pull", SPEC]].concat();
-    Command::new(words[0])
-        .args(&words[1..])
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", home.dir.path())
-        .env("CMDAI_MODELS_DIR", &home.settings.dir)
-        .env("HF_ENDPOINT", &home.settings.endpoint)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|cause| panic!("could not start {}: {cause}", words[0]))
-}
-
-/// Waits until the child's stderr says `word`.
-fn wait_for(child: &mut Child, word: &str) -> BufReader<std::process::ChildStderr> {
-    let mut lines = BufReader::new(child.stderr.take().unwrap());
-    let mut all = String::new();
-    while !all.contains(word) {
-        assert!(lines.read_line(&mut all).unwrap() > 0, "{word:?} never came: {all}");
-    }
-    lines
-}
-
-#[test]
-fn pull_killed_half_way_goes_on_from_there() {
-    let body = tiny_gguf(4 * MIB);
-    let hub = Hub::start(&body);
-    let (_go, word) = channel();
-    hub.on_body([Trick::Hold(2 * MIB, word)]);
-    let home = Home::new(&hub.url);
-    let mut child = start_pull(&home, &[]);
-    wait_for(&mut child, "(50 %)");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(home.holds_no_model());
-    let output = start_pull(&home, &[]).wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", home.settings.dir.join(FILE).display()));
-    assert_eq!(fs::read(home.settings.dir.join(FILE)).unwrap(), body);
-    let sent = hub.state().sent;
-    assert!(sent <= body.len() + body.len() / 50, "{sent} bytes were sent for a file of {}", body.len());
-}
-
-/// A launcher that gives the program a mount namespace in which `dir` is a tmpfs of its own.
-#[cfg(target_os = "linux")]
-fn on_tmpfs(options: &str, dir: &Path) -> Vec<String> {
-    fs::create_dir_all(dir).unwrap();
-    let mount = format!("mount -t tmpfs -o {options} none '{}' && exec \"$@\"", dir.display());
-    let user: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["--map-root-user"] };
-    let words = [&["unshare"], user, &["--mount", "sh", "-c", &mount, "sh"]].concat();
-    words.into_iter().map(str::to_owned).collect()
-}
-
-#[cfg(target_os = "linux")]
-fn start_pull_on_tmpfs(home: &Home, options: &str) -> Child {
-    let launcher = on_tmpfs(options, &home.settings.dir);
-    start_pull(home, &launcher.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
-#[cfg(target_os = "linux")]
-fn complaint(child: Child) -> String {
-    let output = child.wait_with_output().unwrap();
-    assert!(!output.status.success());
-    String::from_utf8(output.stderr).unwrap()
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn full_disk_is_told_before_the_download() {
-    let hub = Hub::start(&tiny_gguf(4 * MIB));
-    let home = Home::new(&hub.url);
-    let said = complaint(start_pull_on_tmpfs(&home, "size=2m"));
-    assert!(said.contains("not enough free disk space (needed 4.1 MB, free 2.0 MB)"), "{said}");
-    assert_eq!(hub.state().sent, 0);
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn disk_that_fills_up_half_way_keeps_what_came() {
-    let hub = Hub::start(&tiny_gguf(4 * MIB));
-    let (go, word) = channel();
-    hub.on_body([Trick::Hold(2 * MIB, word)]);
-    let home = Home::new(&hub.url);
-    let mut child = start_pull_on_tmpfs(&home, "size=12m");
-    let mut rest = wait_for(&mut child, "(50 %)");
-    let inside = PathBuf::from(format!("/proc/{}/root{}", child.id(), home.settings.dir.display()));
-    // Until nothing more goes in.
-    let _ = fs::write(inside.join("filler"), vec![0; 16 * MIB]);
-    go.send(()).unwrap();
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut rest, &mut said).unwrap();
-    assert!(!child.wait().unwrap().success());
-    assert!(said.contains("No space left on device") && said.contains("goes on from where it stopped"), "{said}");
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn store_that_cannot_be_written_is_named() {
-    let hub = Hub::start(&tiny_gguf(MIB));
-    let home = Home::new(&hub.url);
-    let said = complaint(start_pull_on_tmpfs(&home, "ro,mode=700"));
-    assert!(said.contains(home.settings.dir.to_str().unwrap()) && said.contains("Read-only file system"), "{said}");
-    assert_eq!(hub.state().sent, 0);
-}
-
-#[test]
-fn proxy_of_the_environment_is_used() {
-    let body = tiny_gguf(MIB);
-    let hub = Hub::start(&body);
-    let home = Home::new("http://hub.invalid");
-    let output = start_pull(&home, &["env", &format!("http_proxy={}", hub.url)]).wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(fs::read(home.settings.dir.join(FILE)).unwrap(), body);
-}
-
-/// A TLS end in front of `hub`, with a certificate of an authority made for the test: its URL and the authority's file.
-#[cfg(target_os = "linux")]
-#[expect(clippy::disallowed_methods, reason = "openssl makes the certificates, python3 serves them")]
-fn behind_tls(hub: &Hub, dir: &Path) -> (Child, String, PathBuf) {
-    let new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-    let script = format!(
-        "{new} -subj '/CN=A test authority' -keyout ca.key -out ca.pem &&
-         {new} -subj /CN=localhost -keyout key.pem -out cert.pem -CA ca.pem -CAkey ca.key \
-             -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost"
-    );
-    run(Command::new("sh").args(["-c", &script]).current_dir(dir));
-    let port = hub.url.rsplit(':').next().unwrap();
-    let front = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls-front.py");
-    let mut child = Command::new("python3")
-        .args([front, "cert.pem", "key.pem", port])
-        .current_dir(dir)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 runs: tests/run gets it");
-    let mut port = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    (child, format!("https://localhost:{}", port.trim()), dir.join("ca.pem"))
-}
-
-#[cfg(target_os = "linux")]
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn authority_of_the_environment_is_trusted_and_a_strange_one_is_not() {
-    let body = tiny_gguf(MIB);
-    let hub = Hub::start(&body);
-    hub.state().cdn = "/cdn/blob".into(); // its own address is not https
-    let dir = tempfile::tempdir().unwrap();
-    let (mut front, url, authority) = behind_tls(&hub, dir.path());
-    let home = Home::new(&url);
-    let said = complaint(start_pull(&home, &[]));
-    assert!(said.contains("certificate"), "{said}");
-    assert_eq!(hub.state().sent, 0);
-    let trust = format!("SSL_CERT_FILE={}", authority.display());
-    let output = start_pull(&home, &["env", &trust]).wait_with_output().unwrap();
-    front.kill().unwrap();
-    front.wait().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(fs::read(home.settings.dir.join(FILE)).unwrap(), body);
 }

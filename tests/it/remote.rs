@@ -303,6 +303,7 @@ fn answer_goes_the_way_of_any_model_s_text() {
         (&["`ls`"], "ls\n"),
         (&["echo '<|im_end|>'"], "echo '<|im_end|>'\n"),
         (&["echo é", "🎉"], "echo é🎉\n"),
+        (&["case x in\n", "a) ls;;\nesac"], "case x in a) ls;; esac\n"),
     ] {
         assert_eq!(command(Reply::says(pieces)).stdout, stdout);
     }
@@ -311,7 +312,7 @@ fn answer_goes_the_way_of_any_model_s_text() {
         (&["ls \u{202e}x"], 3, "suggestion refused: U+202E"),
         (&["ls \0"], 3, "suggestion refused: U+0000"),
         (&["Sure! Use ls."], 3, "the model answered in prose"),
-        (&["case x in\n", "a) ls;;\nesac"], 3, "the answer goes over several lines"),
+        (&["echo 'one\n", "two'"], 3, "the answer goes over several lines"),
         (&["cat /path/to/file"], 3, "the placeholder /path/to/file"),
         (&[], 3, "the model gave an empty answer"),
     ] {

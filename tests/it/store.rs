@@ -199,6 +199,22 @@ fn verified_file_is_not_read_again_until_it_changes() {
 }
 
 #[test]
+fn a_flipped_bit_anywhere_is_caught() {
+    let home = home();
+    let path = home.dir.path().join("x.gguf");
+    let body = gguf_at(&path);
+    home.store().add(&path, Some("mine")).unwrap();
+    for place in 0..1000 {
+        let mut flipped = body.clone();
+        flipped[place * body.len() / 1000] ^= 1 << (place % 8);
+        fs::write(&path, flipped).unwrap();
+        assert!(home.store().verify(&spec("mine")).is_err(), "{place}");
+    }
+    fs::write(&path, body).unwrap();
+    assert!(home.store().verify(&spec("mine")).is_ok());
+}
+
+#[test]
 fn added_file_that_changed_is_refused() {
     let home = home();
     let path = home.dir.path().join("x.gguf");

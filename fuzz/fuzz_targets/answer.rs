@@ -1,0 +1,75 @@
+//! A model's answer, from its text to what is put on the line: an error, or one printable line that says what the
+//! answer said.
+//!
+//! The first letter of an input is the shell (`b`, `z`, `f`); a capital one says that the answer was cut at the limit.
+
+#![no_main]
+
+use std::ops::ControlFlow;
+
+use cmdai::{
+    context::Context,
+    engine::{Engine, GenerateParams, Interrupt, Prompt, Usage},
+    error::Result,
+    pipeline::{self, Candidates},
+    request::Shell,
+    safety,
+};
+
+/// An engine that gives its text in pieces of a few characters.
+struct Says<'t> {
+    text: &'t str,
+    cut: bool,
+}
+
+impl Engine for Says<'_> {
+    fn generate(
+        &mut self,
+        _prompt: &Prompt,
+        _params: &GenerateParams,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Usage> {
+        let mut rest = self.text;
+        while !rest.is_empty() {
+            let length = rest.char_indices().nth(3).map_or(rest.len(), |(at, _)| at);
+            let (piece, after) = rest.split_at(length);
+            if on_text(piece).is_break() {
+                break;
+            }
+            rest = after;
+        }
+        Ok(Usage { cut: self.cut && rest.is_empty(), ..Usage::default() })
+    }
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Some((&first, text)) = data.split_first() else { return };
+    let shell = match first.to_ascii_lowercase() {
+        b'z' => Shell::Zsh,
+        b'f' => Shell::Fish,
+        _ => Shell::Bash,
+    };
+    let text = String::from_utf8_lossy(text);
+    let mut engine = Says { text: &text, cut: first.is_ascii_uppercase() };
+    let request = pipeline::request("x", Context::capture(shell), 1).expect("a good request");
+    let (mut candidates, mut shown) = (Candidates::default(), Vec::new());
+    let mut on_text = |text: &str| shown.push(text.to_owned());
+    let outcome = pipeline::suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut on_text);
+    for text in &shown {
+        assert!(safety::printable(text).is_ok() && !text.contains('\n'), "drawn: {text:?}");
+    }
+    if outcome.is_err() {
+        return;
+    }
+    let suggestion = &candidates.found[0];
+    let command = suggestion.command.as_str();
+    assert!(safety::printable(command).is_ok() && !command.contains('\n'), "{command:?}");
+    assert!(!command.is_empty() && command.trim() == command && !command.starts_with(['#', '-']), "{command:?}");
+    match suggestion.slot {
+        Some(at) => assert_eq!(command.chars().nth(at), Some('<'), "{command:?}"),
+        None => {
+            assert!(text.contains(command), "{command:?} is not in the answer {text:?}");
+            assert!(shown.iter().all(|seen| command.starts_with(seen.as_str())), "{command:?} after {shown:?}");
+        }
+    }
+});
