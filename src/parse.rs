@@ -85,12 +85,18 @@ fn joined(text: &str, end: impl Fn(&str) -> End) -> Option<(String, End)> {
     Some((command, End::Text))
 }
 
+/// Whether `command` ends with a backslash for the end of its line, and not for itself.
+pub fn goes_on(command: &str) -> bool {
+    (command.len() - command.trim_end_matches('\\').len()) % 2 == 1
+}
+
 /// Puts the next line of a script behind `command`.
 fn append(command: &mut String, next: &str) {
     const BEFORE_A_COMMAND: [&str; 8] = ["do", "then", "else", "in", "{", "(", "&&", "||"];
     let last = command.split_whitespace().next_back().unwrap_or_default();
-    let goes_on = command.ends_with(['\\', '|', ';', '(']) || BEFORE_A_COMMAND.contains(&last);
-    command.truncate(command.trim_end_matches('\\').trim_end().len());
+    let has_backslash = goes_on(command);
+    let goes_on = has_backslash || command.ends_with(['|', ';', '(']) || BEFORE_A_COMMAND.contains(&last);
+    command.truncate(command[..command.len() - usize::from(has_backslash)].trim_end().len());
     command.push_str(if goes_on { " " } else { "; " });
     command.push_str(next);
 }
@@ -188,7 +194,8 @@ mod tests {
 
     /// As a shell that knows these few things.
     fn end(command: &str) -> End {
-        let is_open = command.ends_with(['\\', '|'])
+        let is_open = goes_on(command)
+            || command.ends_with('|')
             || command.ends_with("do")
             || (command.starts_with("if ") && !command.ends_with("fi"));
         match command.replace("\\'", "").matches('\'').count() % 2 == 1 && !command.contains('"') {
@@ -221,6 +228,7 @@ mod tests {
             assert_eq!(command(text, true).unwrap().0, line);
             assert!(text.ends_with("```") || text.ends_with('x') || is_complete(text), "{text}");
         }
+        assert_eq!(command("ls \\\\\nwc", true).unwrap().0, r"ls \\");
         for text in ["echo 'one\ntwo'", "ls |\n# and now", "ls |\n\nwc", "ls |\n```", &"ls |\n".repeat(20)] {
             assert!(reason(text).contains("several lines"), "{text}");
             assert!(is_complete(&format!("{text}\n")), "{text}");

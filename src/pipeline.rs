@@ -221,7 +221,7 @@ fn meaning(text: &str) -> &str {
 fn end(command: &str, shell: Shell) -> End {
     let is_open = || {
         let findings = safety::assess(command, shell).findings;
-        command.ends_with('\\') || findings.iter().any(|finding| finding.rule == "unparsed")
+        parse::goes_on(command) || findings.iter().any(|finding| finding.rule == "unparsed")
     };
     let here_document = command.contains("<<") && !command.contains("<<<") && !command.contains("((");
     if here_document || quoted::is_open(command, shell) {

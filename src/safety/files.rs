@@ -183,6 +183,9 @@ impl Walker {
 
     /// `mapfile -t x` takes each line that flows in.
     fn read_lines(&mut self, command: &Command) {
+        if let Some(code) = command.value_of("-C") {
+            self.run_word(&code);
+        }
         let Some(name) = command.operands_after("-d -n -O -s -u -C -c").last() else { return };
         let text = command.stdin.text.clone().unwrap_or(UNKNOWN.to_string());
         let lines = text.lines().map(guessed).take(64).collect();

@@ -82,8 +82,10 @@ impl Walker {
         let verb = texts.iter().take(6).position(|text| matches!(*text, "run" | "foreach"));
         if let Some(at) = verb.filter(|at| *at > 0 && matches!(texts[at - 1], "bisect" | "submodule")) {
             let rest: &[Word] = after_options(&command.args[at + 1..], "");
-            if rest.len() > 1 {
-                self.behind(rest, Flow::default(), command.span);
+            match rest {
+                [] => {}
+                [code] => drop(self.run_word(code)),
+                _ => drop(self.behind(rest, Flow::default(), command.span)),
             }
         }
         self.git_push(command, &texts);

@@ -50,7 +50,9 @@ pub(super) struct Walker {
     pub(super) variables: HashMap<String, (Vec<String>, Taint)>,
     /// Functions defined on this line: their bodies.
     pub(super) functions: HashMap<String, String>,
-    /// Global aliases of zsh set on this line.
+    /// Aliases set on this line.
+    pub(super) aliases: HashMap<String, String>,
+    /// Global ones, of zsh.
     pub(super) globals: HashMap<String, String>,
     /// Files written on this line.
     pub(super) files: HashMap<String, Flow>,
@@ -92,6 +94,7 @@ impl Walker {
             findings: Vec::new(),
             variables: HashMap::new(),
             functions: HashMap::new(),
+            aliases: HashMap::new(),
             globals: HashMap::new(),
             files: HashMap::new(),
             directory: Directory::start(),
@@ -215,7 +218,10 @@ impl Walker {
     fn statement(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
         match node.kind() {
             "command" | "declaration_command" | "unset_command" => self.simple(node, text, stdin),
-            "variable_assignment" => self.assignment(&text[node.byte_range()], span_of(node)),
+            "variable_assignment" => {
+                self.prefix_assignment(&text[node.byte_range()], span_of(node), true);
+                Flow::default()
+            }
             "pipeline" | "pipe" => self.pipeline(node, text, stdin),
             "list" => self.list(node, text, stdin),
             "redirected_statement" | "redirect_statement" => self.redirected(node, text, stdin),
@@ -342,6 +348,13 @@ impl Walker {
             return flow;
         }
         let first = words.remove(0);
+        if let Some(text) = self.aliases.remove(&first.text) {
+            let mut behind: Vec<Word> = text.split_whitespace().flat_map(|part| self.words(part, first.span)).collect();
+            behind.append(&mut words);
+            let flow = self.call(behind, stdin, span);
+            self.aliases.insert(first.text, text);
+            return flow;
+        }
         self.depth += 1;
         let name = first.text.rsplit('/').next().unwrap_or("").to_owned();
         self.last_name.clone_from(&name);

@@ -191,7 +191,12 @@ impl Walker {
             "git" => self.git(command),
             "fd" | "fdfind" => self.fd_exec(command),
             "flock" | "script" => {
-                self.code_option(command, "-c --command").or_else(|| self.prefix(command, "-w -E", 1))
+                // `script -qec CODE` too.
+                let bundle = |word: &Word| word.text.starts_with('-') && word.text[1..].ends_with('c');
+                match command.args.iter().position(bundle).and_then(|at| command.args.get(at + 1)) {
+                    Some(code) => Some(self.run_word(code)),
+                    None => self.code_option(command, "-c --command").or_else(|| self.prefix(command, "-w -E", 1)),
+                }
             }
             "tmux" | "screen" => self.terminal(command),
             "repeat" => self.prefix(command, "", 1),
@@ -428,6 +433,8 @@ impl Walker {
         }
         if !code.text.is_empty() && !code.unseen() {
             self.run_word(&code);
+            let name = first.text.split('=').next().unwrap_or("");
+            self.aliases.insert(name.to_owned(), code.text);
         }
         Some(Flow::default())
     }
