@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc::channel,
     thread,
@@ -65,7 +65,7 @@ fn pull_killed_half_way_goes_on_from_there() {
 
 /// A launcher that gives the program a mount namespace in which `dir` is a tmpfs of its own.
 #[cfg(target_os = "linux")]
-fn on_tmpfs(options: &str, dir: &Path) -> Vec<String> {
+fn on_tmpfs(options: &str, dir: &std::path::Path) -> Vec<String> {
     fs::create_dir_all(dir).unwrap();
     let mount = format!("mount -t tmpfs -o {options} none '{}' && exec \"$@\"", dir.display());
     let user: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["--map-root-user"] };
