@@ -202,11 +202,6 @@ pub fn answer_request(
     };
     let Computed { answer: (suggestions, mut timing), load_ms, remote } =
         compute(config, missing, on_text, by_server, here)?;
-    // What comes out of a socket is text like any other.
-    let suggestions = suggestions
-        .into_iter()
-        .map(|Suggestion { command, slot, .. }| pipeline::admit(command, slot, request.context.shell))
-        .collect::<Result<_>>()?;
     // The server's own part of it is in there already.
     timing.load_ms += load_ms;
     timing.total_ms = start.elapsed().as_secs_f64() * 1e3;

@@ -4,6 +4,7 @@
 //! effect and target ([`rules`]). The level is that of the worst part. It never fails open: what cannot be parsed is
 //! at least [`Risk::Caution`].
 
+mod aliases;
 mod blocks;
 mod code;
 mod directory;

@@ -336,25 +336,10 @@ impl Walker {
         }
         #[cfg(fuzzing)]
         self.calls.push(words.iter().map(|word| word.text.clone()).collect());
-        if !self.globals.is_empty() && words.iter().any(|word| self.globals.contains_key(&word.text)) {
-            let text: Vec<&str> = words
-                .iter()
-                .map(|word| self.globals.get(&word.text).map_or(word.text.as_str(), String::as_str))
-                .collect();
-            let text = text.join(" ");
-            let globals = std::mem::take(&mut self.globals);
-            let flow = self.inner(&text, stdin, span);
-            self.globals = globals;
+        if let Some(flow) = self.aliased(&words, &stdin, span) {
             return flow;
         }
         let first = words.remove(0);
-        if let Some(text) = self.aliases.remove(&first.text) {
-            let mut behind: Vec<Word> = text.split_whitespace().flat_map(|part| self.words(part, first.span)).collect();
-            behind.append(&mut words);
-            let flow = self.call(behind, stdin, span);
-            self.aliases.insert(first.text, text);
-            return flow;
-        }
         self.depth += 1;
         let name = first.text.rsplit('/').next().unwrap_or("").to_owned();
         self.last_name.clone_from(&name);

@@ -412,33 +412,6 @@ impl Walker {
         self.run_word(&unseen)
     }
 
-    /// An alias is judged as the command it stands for.
-    fn alias(&mut self, command: &Command) -> Option<Flow> {
-        let mut operands = command.operands();
-        let first = operands.next()?;
-        let code = match first.text.split_once('=') {
-            Some((_, code)) if command.name == "alias" => Word { text: code.into(), ..first.clone() },
-            _ => {
-                let rest: Vec<&str> = operands.map(|word| word.text.as_str()).collect();
-                Word { text: rest.join(" "), ..first.clone() }
-            }
-        };
-        if command.has("-e --erase --rename -s --save") {
-            return None;
-        }
-        if command.has("-g") && self.shell == Shell::Zsh {
-            let name = first.text.split('=').next().unwrap_or("");
-            self.globals.insert(name.to_owned(), code.text);
-            return Some(Flow::default());
-        }
-        if !code.text.is_empty() && !code.unseen() {
-            self.run_word(&code);
-            let name = first.text.split('=').next().unwrap_or("");
-            self.aliases.insert(name.to_owned(), code.text);
-        }
-        Some(Flow::default())
-    }
-
     /// The remaining words joined are shell code.
     fn joined(&mut self, command: &Command, valued: &str) -> Option<Flow> {
         let rest = after_options(&command.args, valued);

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     context,
     error::{Context, Error, Result},
+    pipeline,
     request::{Meaning, Request, Shell, Suggestion, Timing},
 };
 
@@ -82,15 +83,21 @@ impl Client {
     /// Has `request` answered; `on_text` gets the command as far as it is written.
     ///
     /// # Errors
-    /// What the server's pipeline reports; that it cannot be reached, or that it fell silent.
+    /// What the server's pipeline reports; that it cannot be reached, or that it fell silent; a suggestion that is not
+    /// admitted here: what comes out of a socket is text like any other.
     pub fn suggest(
         &self,
         request: Request,
         target: Target,
         on_text: &mut dyn FnMut(&str),
     ) -> std::result::Result<(Vec<Suggestion>, Timing), Fault> {
+        let shell = request.context.shell;
+        let admit = |Suggestion { command, slot, .. }| pipeline::admit(command, slot, shell);
         match self.ask(Job { task: Task::Suggest(request), target }, on_text)? {
-            (Reply::Done { suggestions, timing }, connect_ms) => Ok((suggestions, Timing { connect_ms, ..timing })),
+            (Reply::Done { suggestions, timing }, connect_ms) => {
+                let suggestions = suggestions.into_iter().map(admit).collect::<Result<_>>()?;
+                Ok((suggestions, Timing { connect_ms, ..timing }))
+            }
             _ => Err(something_else().into()),
         }
     }

@@ -14,23 +14,7 @@ use cmdai::{
     safety::assess,
 };
 
-use crate::support::TestEnv;
-
-/// Numbers that are the same on every run (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-}
+use crate::support::{Random, TestEnv};
 
 const NAMES: &[&str] = &["a", "b", "ab", "x.c", "y.c", ".h", "o d", "[a]", "*"];
 

@@ -8,29 +8,13 @@ use cmdai::request::Shell;
 use crate::{
     pty::{CLEAR, CTRL_C, CTRL_G, ENTER, ESC, Setup, Term, UNDO},
     scripted::Scripted,
-    support::{model, models_dir},
+    support::{Random, model, models_dir},
 };
 
 const CLEAR_SCREEN: &str = "\x0c";
 
-/// xorshift64*, Vigna 2016: the same trials for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
-    fn pause(&mut self, most_ms: usize) {
-        thread::sleep(Duration::from_millis(self.below(most_ms) as u64));
-    }
+fn pause(random: &mut Random, most_ms: usize) {
+    thread::sleep(Duration::from_millis(random.below(most_ms) as u64));
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -71,7 +55,7 @@ fn trials(shell: Shell) {
 
 /// One line from its words to what became of them.
 fn trial(term: &Term, scripted: &Scripted, random: &mut Random, n: u64) {
-    let words = format!("{} {n}", random.pick(&["list files", "é wide 日本 words", "a 'quoted \"thing", "x"]));
+    let words = format!("{} {n}", random.one(&["list files", "é wide 日本 words", "a 'quoted \"thing", "x"]));
     let answer = format!("touch ran-{n}");
     let before = scripted.asked().len();
     scripted.answers(&[&answer]).hold();
@@ -80,7 +64,7 @@ fn trial(term: &Term, scripted: &Scripted, random: &mut Random, n: u64) {
     let comment = random.below(2) == 0;
     let line = if comment { format!("# {words}") } else { words.clone() };
     type_in_pieces(term, random, &line);
-    random.pause(30);
+    pause(random, 30);
     term.send(if comment { ENTER } else { CTRL_G });
     term.until_true("the request", || scripted.asked().len() > before);
     assert_eq!(scripted.asked().last(), Some(&words), "trial {n}");
@@ -90,16 +74,16 @@ fn trial(term: &Term, scripted: &Scripted, random: &mut Random, n: u64) {
     if cancelled {
         // The line is given back before anything is typed on; then a late answer comes.
         term.holds(&line);
-        let more = random.pick(&["", " and more", "x"]);
+        let more = random.one(&["", " and more", "x"]);
         term.send(more);
         text.push_str(more);
     }
-    random.pause(if cancelled { 60 } else { 300 });
+    pause(random, if cancelled { 60 } else { 300 });
     scripted.release();
     term.until_true("the answer to be given", || scripted.answered() > answered);
     term.holds(&text);
     if cancelled {
-        random.pause(60);
+        pause(random, 60);
         assert_eq!(term.buffer().0, text, "trial {n}: a late answer");
     }
     assert!(!term.path(&format!("ran-{n}")).exists(), "trial {n}: {answer} was run");
@@ -116,7 +100,7 @@ fn type_in_pieces(term: &Term, random: &mut Random, line: &str) {
         let count = rest.chars().map(char::len_utf8).take(1 + random.below(9)).sum();
         term.send(&rest[..count]);
         rest = &rest[count..];
-        random.pause(8);
+        pause(random, 8);
     }
     term.holds(line);
 }
@@ -124,13 +108,13 @@ fn type_in_pieces(term: &Term, random: &mut Random, line: &str) {
 /// Keys that a person hits while the answer is not there; true where they cancel.
 fn while_waiting(term: &Term, random: &mut Random) -> bool {
     for _ in 0..random.below(4) {
-        random.pause(80);
-        term.send(random.pick(&["abc", ENTER, "rm -rf x\r", "\x1b[A", "\x1b[C", " "]));
+        pause(random, 80);
+        term.send(random.one(&["abc", ENTER, "rm -rf x\r", "\x1b[A", "\x1b[C", " "]));
     }
-    random.pause(200);
+    pause(random, 200);
     let cancels = random.below(3) == 0;
     if cancels {
-        let key = random.pick(&[CTRL_C, ESC]);
+        let key = random.one(&[CTRL_C, ESC]);
         term.send(key);
         if key == ESC {
             // With more behind it, it is the beginning of another key.

@@ -13,6 +13,7 @@ use std::{
 use crate::{
     hub::{Hub, Trick, tiny_gguf},
     pull::{FILE, Home, MIB, SPEC},
+    support::Random,
 };
 
 /// `cmdai model pull` as a process of its own, by way of `launcher` if there is one.
@@ -240,18 +241,6 @@ fn redirect_from_https_to_http_is_refused() {
     assert_eq!(hub.state().sent, 0);
 }
 
-/// Numbers that differ from run to run no more than the kills themselves do.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
 /// 40 kills at any moment of a pull, or as many as `CMDAI_TEST_KILLS` says.
 #[test]
 fn pulls_killed_at_random_accept_nothing_bad_and_fetch_nothing_twice() {
@@ -264,7 +253,7 @@ fn pulls_killed_at_random_accept_nothing_bad_and_fetch_nothing_twice() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut sent, mut halves) = (0, 0);
     for _ in 0..kills {
-        let pull = one_pull(&body, Some(Duration::from_micros(random.below(time))));
+        let pull = one_pull(&body, Some(Duration::from_micros(random.below(time as usize) as u64)));
         sent += pull.sent;
         halves += usize::from(pull.killed_with > 0 && pull.killed_with < body.len());
     }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use cmdai::request::Shell;
 use cmdai::safety::{Risk, assess, printable, rule_names};
 
+use crate::support::Random;
+
 /// The rows of `tests/data/risk.tsv`: level, shell, command.
 fn rows() -> Vec<(Risk, Shell, String)> {
     include_str!("../data/risk.tsv").lines().filter(|line| !line.starts_with('#')).map(row).collect()
@@ -27,18 +29,6 @@ fn decode(cell: &str) -> String {
 /// One word of bash that stands for `text`.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// Numbers that are the same on every run (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
-    }
 }
 
 #[test]

@@ -104,3 +104,19 @@ impl TestEnv {
         self.command(command[0]).args(&command[1..]).arg(file).output().expect("the shell runs")
     }
 }
+
+/// Numbers that are the same on every run (xorshift64, Marsaglia 2003). The seed is not 0.
+pub(crate) struct Random(pub u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+
+    pub(crate) fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+}
