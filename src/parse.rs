@@ -97,7 +97,11 @@ fn append(command: &mut String, next: &str) {
     let has_backslash = goes_on(command);
     let goes_on = has_backslash || command.ends_with(['|', ';', '(']) || BEFORE_A_COMMAND.contains(&last);
     command.truncate(command[..command.len() - usize::from(has_backslash)].trim_end().len());
-    command.push_str(if goes_on { " " } else { "; " });
+    match command.is_empty() {
+        true => {}
+        false if goes_on => command.push(' '),
+        false => command.push_str("; "),
+    }
     command.push_str(next);
 }
 

@@ -268,6 +268,7 @@ mod tests {
             ("```bash\nif true; then\n  ls\nfi\n```", "if true; then ls; fi"),
             ("mkcd() {\n  mkdir \"$1\"\n}", "mkcd() { mkdir \"$1\"; }"),
             ("find . \\\n  -name x", "find . -name x"),
+            ("\\\n  ls -l", "ls -l"),
             ("ls |\n  wc -l", "ls | wc -l"),
         ] {
             assert_eq!(answer(text).unwrap(), line);
