@@ -68,6 +68,8 @@ pub enum Command {
     },
     /// Time whole requests, and put them beside what the engine and the memory allow
     Bench(BenchArgs),
+    /// Answer many requests, for scoring: rows {"id","request"} on stdin, {"id","command","seconds","risk"} on stdout
+    Eval(EvalArgs),
     /// Answer a key press of the shell integration (request on stdin, status and payload on stdout)
     #[command(hide = true)]
     Widget(WidgetArgs),
@@ -235,6 +237,21 @@ pub struct BenchArgs {
     /// Rounds, each with every kind of request once
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub rounds: u16,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EvalArgs {
+    /// Read and write JSON lines: the only form there is
+    #[arg(long, required = true)]
+    pub jsonl: bool,
+    /// Shell the commands are for (default: the one in $SHELL)
+    #[arg(long, value_enum)]
+    pub shell: Option<Shell>,
+    /// Suggest up to N different commands for each request
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub alternatives: u8,
     #[command(flatten)]
     pub engine: EngineArgs,
 }

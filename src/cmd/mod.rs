@@ -16,6 +16,7 @@ pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod doctor;
+pub mod eval;
 mod fatal;
 pub mod init;
 pub mod log;
@@ -50,6 +51,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Server { action }) => server::run(action),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Check(args)) => return check::run(args),
+        Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Widget(args)) => widget::run(args, |text, preview| suggest::answer(&text, args, preview)),
         Some(Command::Explain(args)) => suggest::explain_command(args),
     }

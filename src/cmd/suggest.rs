@@ -226,15 +226,14 @@ fn compute<T>(
     by_server: impl FnOnce(&Client, Target, &mut dyn FnMut(&str)) -> std::result::Result<T, Fault>,
     here: impl FnOnce(&mut dyn Engine, &mut dyn FnMut(&str)) -> Result<T>,
 ) -> Result<Computed<T>> {
-    // Before anybody is told to fetch a model for an engine that is not there.
-    let choice = config.engine_choice()?;
-    if choice.name == engine::REMOTE {
-        let settings = config.remote()?;
-        let remote = Some(settings.server.to_string());
-        let mut engine = remote::Remote::open(settings, remote::Patience::default())?;
-        return Ok(Computed { answer: here(&mut engine, on_text)?, load_ms: 0.0, remote });
-    }
-    let target = target(config, &choice, find(config, missing)?)?;
+    let target = match whose(config, missing)? {
+        Whose::Remote(settings) => {
+            let remote = Some(settings.server.to_string());
+            let mut engine = remote::Remote::open(settings, remote::Patience::default())?;
+            return Ok(Computed { answer: here(&mut engine, on_text)?, load_ms: 0.0, remote });
+        }
+        Whose::Ours(target) => target,
+    };
     if config.server()?.value {
         let client = super::server::client().map_err(Fault::Unreachable);
         match client.and_then(|client| by_server(&client, target.clone(), on_text)) {
@@ -247,6 +246,33 @@ fn compute<T>(
     let mut engine = engine::open(&target.model, &target.engine, &target.settings(config.cache()))?;
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     Ok(Computed { answer: here(engine.as_mut(), on_text)?, load_ms, remote: None })
+}
+
+/// What computes.
+enum Whose {
+    Remote(remote::Settings),
+    Ours(Target),
+}
+
+/// The configured engine; `missing` says what to do where the model's file is not here.
+fn whose(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Whose> {
+    // Before anybody is told to fetch a model for an engine that is not there.
+    let choice = config.engine_choice()?;
+    if choice.name == engine::REMOTE {
+        return config.remote().map(Whose::Remote);
+    }
+    target(config, &choice, find(config, missing)?).map(Whose::Ours)
+}
+
+/// The configured engine, in this process.
+///
+/// # Errors
+/// There is none, its model is not here, or it cannot be opened.
+pub fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Box<dyn Engine>> {
+    Ok(match whose(config, missing)? {
+        Whose::Remote(settings) => Box::new(remote::Remote::open(settings, remote::Patience::default())?),
+        Whose::Ours(target) => engine::open(&target.model, &target.engine, &target.settings(config.cache()))?,
+    })
 }
 
 /// What the server needs to know to open `model` as it is configured here.
