@@ -11,12 +11,20 @@ use crate::request::Shell;
 pub struct Context {
     pub shell: Shell,
     pub os: Os,
+    /// Where the shell finds programs, as in `$PATH`; empty where that is not known. It is in no prompt.
+    pub path: String,
 }
 
 impl Context {
     /// The caller's machine, and the shell it asked for.
     pub fn capture(shell: Shell) -> Self {
-        Self { shell, os: Os::current() }
+        let path = std::env::var_os("PATH").map(|path| path.to_string_lossy().into_owned());
+        Self { path: path.unwrap_or_default(), ..Self::of(shell) }
+    }
+
+    /// As much as goes into a prompt.
+    pub fn of(shell: Shell) -> Self {
+        Self { shell, os: Os::current(), path: String::new() }
     }
 }
 

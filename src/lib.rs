@@ -7,6 +7,7 @@
 pub mod blast_radius;
 pub mod cli;
 pub mod cmd;
+pub mod commands;
 pub mod config;
 pub mod context;
 pub mod engine;

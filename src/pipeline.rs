@@ -1,10 +1,15 @@
 //! One request, from words to rated commands: prompt -> generate -> parse -> assess.
 
-use std::{ops::ControlFlow, time::Instant};
+use std::{
+    ops::{ControlFlow, Range},
+    rc::Rc,
+    time::Instant,
+};
 
 use crate::{
+    commands::Names,
     context::Context,
-    engine::{Engine, GenerateParams, Interrupt, Prompt},
+    engine::{Admits, Engine, GenerateParams, Interrupt, Piece, Prompt},
     error::{Error, Result},
     parse::{self, End},
     prompt,
@@ -96,7 +101,8 @@ pub fn suggest(
     while found.len() < request.alternatives && *next_seed < (1 + (request.alternatives - 1) * TRIES) as u64 {
         let seed = *next_seed;
         let temperature = if seed == 0 { 0.0 } else { TEMPERATURE };
-        let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt: interrupt.clone() };
+        let params =
+            GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt: interrupt.clone(), admits: None };
         let mut on_text = |text: &str| {
             if seed == 0 {
                 on_text(text)
@@ -120,6 +126,7 @@ fn prompt_for(request: &Request) -> (Prompt, Quoted) {
     (prompt::suggest(&Request { words, ..request.clone() }), quoted)
 }
 
+/// One answer, as a command. Where it names a program that is not here, it is written again from there on with what is.
 fn one(
     engine: &mut dyn Engine,
     (prompt, quoted): (&Prompt, &Quoted),
@@ -128,11 +135,57 @@ fn one(
     timing: &mut Timing,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Suggestion> {
-    let mut text = String::new();
-    let mut shown = 0;
+    let names = Rc::new(Names::new(&request.context, &request.words));
+    let first = write(engine, prompt, String::new(), params, (request, quoted, &names), timing, on_text)?;
+    let Some(missing) = first.missing.clone() else { return suggestion(&first, quoted, request, timing) };
+    let name = first.text[missing.clone()].to_owned();
+    let absent = || Err(Error::NoCommand(names.absent(&name)));
+    if !first.is_steered {
+        return absent();
+    }
+    let kept = first.text[..missing.start].trim_end().to_owned();
+    let admits: Admits = Rc::new({
+        let (kept, names) = (kept.clone(), Rc::clone(&names));
+        move |text| names.admit(&format!("{kept}{text}"))
+    });
+    let params = GenerateParams { admits: Some(admits), ..params.clone() };
+    let mut prompt = prompt.clone();
+    prompt.tail.push(Piece::Text(kept.clone()));
+    let second = write(engine, &prompt, kept, &params, (request, quoted, &names), timing, on_text)?;
+    if second.is_stuck || second.missing.is_some() { absent() } else { suggestion(&second, quoted, request, timing) }
+}
+
+/// What an engine wrote.
+struct Answer {
+    text: String,
+    /// It ends at the limit.
+    cut: bool,
+    /// It ends where nothing likely was admitted.
+    is_stuck: bool,
+    /// Whether the engine heeds what is admitted.
+    is_steered: bool,
+    /// The program in it that is not here.
+    missing: Option<Range<usize>>,
+}
+
+/// Has `engine` write on behind `text`.
+fn write(
+    engine: &mut dyn Engine,
+    prompt: &Prompt,
+    mut text: String,
+    params: &GenerateParams,
+    (request, quoted, names): (&Request, &Quoted, &Names),
+    timing: &mut Timing,
+    on_text: &mut dyn FnMut(&str),
+) -> Result<Answer> {
+    let (mut shown, mut missing) = (0, None);
     let usage = engine.generate(prompt, params, &mut |piece| {
         text.push_str(piece);
-        let command = quoted.put_back(parse::so_far(quoted.settled(&text)));
+        missing = names.missing(&text, false);
+        if missing.is_some() {
+            return ControlFlow::Break(());
+        }
+        let command = quoted.put_back(parse::so_far(quoted.settled(names.settled(&text))));
         let command = safety::printable_part(&command);
         if command.len() > std::mem::replace(&mut shown, command.len()) {
             on_text(command);
@@ -146,21 +199,23 @@ fn one(
     timing.prefill_ms += usage.prefill_ms;
     timing.decode_ms += usage.decode_ms;
     timing.decoded_tokens += usage.decoded_tokens;
-    timing.prompt_tokens = usage.prompt_tokens;
-    if params.seed == 0 {
+    timing.prompt_tokens = timing.prompt_tokens.max(usage.prompt_tokens);
+    if params.seed == 0 && params.admits.is_none() {
         timing.cached_tokens = usage.cached_tokens;
     }
-    let start = Instant::now();
-    let suggestion = suggestion(&quoted.put_back(&text), usage.cut, request);
-    timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
-    suggestion
+    let missing = missing.or_else(|| names.missing(&text, true));
+    Ok(Answer { text, cut: usage.cut, is_stuck: usage.stuck, is_steered: usage.likelihood.is_some(), missing })
 }
 
 /// The command in an answer, rated.
-fn suggestion(text: &str, cut: bool, request: &Request) -> Result<Suggestion> {
+fn suggestion(answer: &Answer, quoted: &Quoted, request: &Request, timing: &mut Timing) -> Result<Suggestion> {
+    let start = Instant::now();
     let shell = request.context.shell;
-    let (command, slot) = parse::command(text, !cut, |command| end(command, shell))?;
-    admit(command, slot, shell)
+    let text = quoted.put_back(&answer.text);
+    let suggestion = parse::command(&text, !answer.cut, |command| end(command, shell))
+        .and_then(|(command, slot)| admit(command, slot, shell));
+    timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
+    suggestion
 }
 
 /// The only way to a suggestion, and the last before the edit buffer: text that is shown as it is, rated here whoever made
@@ -199,8 +254,13 @@ pub fn explain(
     let mut said: Vec<Meaning> = Vec::new();
     for part in safety::parts(&one_line, context.shell) {
         let prompt = prompt::explain(&one_line, &said, part, context);
-        let params =
-            GenerateParams { max_tokens: MAX_MEANING_TOKENS, temperature: 0.0, seed: 0, interrupt: interrupt.clone() };
+        let params = GenerateParams {
+            max_tokens: MAX_MEANING_TOKENS,
+            temperature: 0.0,
+            seed: 0,
+            interrupt: interrupt.clone(),
+            admits: None,
+        };
         let mut text = String::new();
         engine.generate(&prompt, &params, &mut |piece| {
             text.push_str(piece);

@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn request(words: &str, shell: Shell, os: Os) -> Request {
-        Request { words: words.into(), current: None, context: Context { shell, os }, alternatives: 1 }
+        Request { words: words.into(), current: None, context: Context { os, ..Context::of(shell) }, alternatives: 1 }
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn explanation_goes_on_from_what_was_said() {
-        let context = Context { shell: Shell::Bash, os: Os::Linux };
+        let context = Context { os: Os::Linux, ..Context::of(Shell::Bash) };
         let first = explain("ls -l", &[], "ls", &context);
         assert_eq!(text(&first.tail), " ls -l\nls:");
         let known = [Meaning { part: "ls".into(), meaning: "lists this folder".into() }];

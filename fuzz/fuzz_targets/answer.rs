@@ -51,7 +51,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     let text = String::from_utf8_lossy(text);
     let mut engine = Says { text: &text, cut: first.is_ascii_uppercase() };
-    let request = pipeline::request("x", Context::capture(shell), 1).expect("a good request");
+    let request = pipeline::request("x", Context::of(shell), 1).expect("a good request");
     let (mut candidates, mut shown) = (Candidates::default(), Vec::new());
     let mut on_text = |text: &str| shown.push(text.to_owned());
     let outcome = pipeline::suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut on_text);

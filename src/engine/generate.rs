@@ -3,8 +3,8 @@
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use super::{
-    Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, Usage, prefix_cache::PrefixCache, sampler::Sampler,
-    sequence::Sequence,
+    Engine, GenerateParams, Interrupt, Likelihood, Model, Piece, Prompt, Token, Usage, prefix_cache::PrefixCache,
+    sampler::Sampler, sequence::Sequence,
 };
 use crate::{
     error::{Error, Result},
@@ -77,7 +77,9 @@ impl<M: Model> Engine for LocalEngine<M> {
         }
         let Self { sequence, tokenizer } = self;
         let answer = |sequence: &mut _| {
-            Run { sequence, tokenizer, params, sampler: Sampler::new(params) }.answer(&prompt, on_text)
+            let (answer, text, likelihood) = (Vec::new(), Utf8Stream::default(), Likelihood::default());
+            let sampler = Sampler::new(params);
+            Run { sequence, tokenizer, params, sampler, answer, text, likelihood }.answer(&prompt, on_text)
         };
         sequence.run(&params.interrupt, answer)
     }
@@ -101,51 +103,89 @@ struct Run<'a, M> {
     tokenizer: &'a Tokenizer,
     params: &'a GenerateParams,
     sampler: Sampler,
+    /// The answer so far, as bytes: all of it, and what of it is not passed on yet.
+    answer: Vec<u8>,
+    text: Utf8Stream,
+    likelihood: Likelihood,
 }
 
 impl<M: Model> Run<'_, M> {
     fn answer(mut self, prompt: &Encoded, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Usage> {
         let start = Instant::now();
-        let (first, cached_tokens) = self.prefill(prompt)?;
+        let (cached_tokens, first) = self.prefill(prompt)?;
         let prefill_ms = start.elapsed().as_secs_f64() * 1e3;
         let start = Instant::now();
-        let decoded_tokens = self.decode(first, on_text)?;
+        let (decoded_tokens, stuck) = self.decode(first, on_text)?;
         let decode_ms = start.elapsed().as_secs_f64() * 1e3;
         let cut = decoded_tokens == self.params.max_tokens;
-        Ok(Usage { prompt_tokens: prompt.tokens.len(), cached_tokens, decoded_tokens, cut, prefill_ms, decode_ms })
+        let likelihood = Some(self.likelihood);
+        let prompt_tokens = prompt.tokens.len();
+        Ok(Usage { prompt_tokens, cached_tokens, decoded_tokens, cut, stuck, likelihood, prefill_ms, decode_ms })
     }
 
-    /// Runs the part of `prompt` that is not cached; returns the first decoded token, and how many were cached.
-    fn prefill(&mut self, prompt: &Encoded) -> Result<(Token, usize)> {
-        let (cached, logits) = self.sequence.run_prompt(&prompt.tokens, prompt.prefix)?;
-        Ok((self.sampler.pick(logits), cached))
+    /// Runs the part of `prompt` that is not cached; returns how many tokens were cached, and the first decoded one.
+    fn prefill(&mut self, prompt: &Encoded) -> Result<(usize, Option<Token>)> {
+        let Self { sequence, tokenizer, params, sampler, answer, likelihood, .. } = self;
+        let (cached, logits) = sequence.run_prompt(&prompt.tokens, prompt.prefix)?;
+        Ok((cached, pick(sampler, logits, (tokenizer, params, answer), likelihood)))
     }
 
     /// Appends `token` to the sequence and returns the next one.
-    fn step(&mut self, token: Token) -> Result<Token> {
+    fn step(&mut self, token: Token) -> Result<Option<Token>> {
         // A runtime looks seldom; a step is short.
         if self.params.interrupt.is_set() {
             return Err(Error::Cancelled);
         }
-        Ok(self.sampler.pick(self.sequence.append(&[token])?))
+        let Self { sequence, tokenizer, params, sampler, answer, likelihood, .. } = self;
+        let logits = sequence.append(&[token])?;
+        Ok(pick(sampler, logits, (tokenizer, params, answer), likelihood))
     }
 
-    fn decode(&mut self, first: Token, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<usize> {
+    /// How many tokens were decoded, and whether nothing more was admitted.
+    fn decode(
+        &mut self,
+        first: Option<Token>,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<(usize, bool)> {
         let max_tokens = self.params.max_tokens;
-        let mut token = first;
-        let mut text = Utf8Stream::default();
+        let mut next = first;
         for decoded in 1..=max_tokens {
+            let Some(token) = next else { return Ok((decoded - 1, true)) };
             if self.tokenizer.is_end(token) {
-                return Ok(decoded);
+                return Ok((decoded, false));
             }
-            self.tokenizer.write_piece(token, &mut text.bytes);
-            if on_text(text.take()).is_break() || decoded == max_tokens {
-                return Ok(decoded);
+            let before = self.answer.len();
+            self.tokenizer.write_piece(token, &mut self.answer);
+            self.text.bytes.extend_from_slice(&self.answer[before..]);
+            if on_text(self.text.take()).is_break() || decoded == max_tokens {
+                return Ok((decoded, false));
             }
-            token = self.step(token)?;
+            next = self.step(token)?;
         }
-        Ok(max_tokens)
+        Ok((max_tokens, false))
     }
+}
+
+/// The next token behind `answer`, its probability counted in `likelihood`; none if nothing likely is admitted there.
+fn pick(
+    sampler: &mut Sampler,
+    logits: &[f32],
+    (tokenizer, params, answer): (&Tokenizer, &GenerateParams, &[u8]),
+    likelihood: &mut Likelihood,
+) -> Option<Token> {
+    let mut admits = |token| {
+        let Some(admits) = &params.admits else { return true };
+        let mut longer = answer.to_vec();
+        if !tokenizer.is_end(token) {
+            tokenizer.write_piece(token, &mut longer);
+        }
+        // A character that is not complete yet decides nothing.
+        admits(&String::from_utf8_lossy(longer.utf8_chunks().next().map_or(&[], |chunk| chunk.valid().as_bytes())))
+    };
+    let (token, chance) = sampler.pick(logits, &mut admits)?;
+    likelihood.sum += chance;
+    likelihood.lowest = likelihood.lowest.min(chance);
+    Some(token)
 }
 
 /// Turns the bytes of tokens into text: a character split over two tokens waits for its end.

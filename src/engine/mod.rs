@@ -5,6 +5,7 @@
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -61,8 +62,11 @@ impl Interrupt {
     }
 }
 
+/// Whether an answer may begin with a text.
+pub type Admits = Rc<dyn Fn(&str) -> bool>;
+
 /// How to generate.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GenerateParams {
     /// Most tokens to decode.
     pub max_tokens: usize,
@@ -72,6 +76,18 @@ pub struct GenerateParams {
     pub seed: u64,
     /// Once it is set the generation ends with [`Error::Cancelled`].
     pub interrupt: Interrupt,
+    /// What the answer may begin with: a token that leads elsewhere gives way to the likeliest that does not. A remote
+    /// engine, which reports no [`Likelihood`], knows nothing of it.
+    pub admits: Option<Admits>,
+}
+
+/// How likely the tokens of one answer were to the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Likelihood {
+    /// The sum of their log-probabilities (natural logarithm, temperature 1): that of the whole answer.
+    pub sum: f32,
+    /// The lowest of them: that of the one doubtful choice.
+    pub lowest: f32,
 }
 
 /// What an engine reports of one generation.
@@ -85,6 +101,10 @@ pub struct Usage {
     pub decoded_tokens: usize,
     /// The text ends because of [`GenerateParams::max_tokens`].
     pub cut: bool,
+    /// The text ends because of [`GenerateParams::admits`]: nothing that is likely was admitted.
+    pub stuck: bool,
+    /// How likely the model held its answer; none where a server does not tell.
+    pub likelihood: Option<Likelihood>,
     pub prefill_ms: f64,
     pub decode_ms: f64,
 }

@@ -246,7 +246,7 @@ impl Desk {
     /// Computes `draft` on what is open; where nothing is, there is nothing to prepare.
     fn prepare(&mut self, draft: Draft, interrupt: &Interrupt) {
         let Some((_, engine)) = &mut self.engine else { return };
-        let context = Context::capture(draft.shell);
+        let context = Context::of(draft.shell);
         if let Err(error) = pipeline::prepare(engine.as_mut(), &draft.words, context, interrupt) {
             tracing::debug!(%error, "nothing was prepared");
         }

@@ -99,7 +99,8 @@ fn generate(engine: &mut dyn Engine, question: &str, params: &GenerateParams) ->
 
 #[test]
 fn greedy_text_is_the_same_with_a_warm_cache_and_a_cold_one() {
-    let greedy = GenerateParams { max_tokens: 12, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
+    let greedy =
+        GenerateParams { max_tokens: 12, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
     let (model, tokenizer) = open();
     let mut cold = LocalEngine::new(model, tokenizer);
     let (expected, _) = generate(&mut cold, "What is the capital of Italy?", &greedy);
@@ -115,7 +116,8 @@ fn greedy_text_is_the_same_with_a_warm_cache_and_a_cold_one() {
 fn callback_stops_the_generation_and_the_limit_holds() {
     let (model, tokenizer) = open();
     let mut engine = LocalEngine::new(model, tokenizer);
-    let params = GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
+    let params =
+        GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
     assert_eq!(generate(&mut engine, "Tell me a long story.", &params).1, 5);
     let mut calls = 0;
     let usage = engine
@@ -131,7 +133,8 @@ fn callback_stops_the_generation_and_the_limit_holds() {
 fn prompt_that_does_not_fit_is_refused_with_figures() {
     let (model, tokenizer) = open();
     let mut engine = LocalEngine::new(model, tokenizer);
-    let params = GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0, interrupt: Interrupt::default() };
+    let params =
+        GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
     let error = engine
         .generate(&prompt(&"word ".repeat(5000)), &params, &mut |_| ControlFlow::Continue(()))
         .expect_err("5,000 words do not fit");

@@ -6,16 +6,17 @@ use std::{
 };
 
 /// Parts and the parts of the crate that each may name.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("blast_radius", &["safety"]),
     ("cli", &["request", "model"]),
+    ("commands", &["context", "request"]),
     ("config", &["cli", "engine", "error", "model", "request"]),
     ("context", &["request"]),
     ("engine", &["engine", "model", "error", "platform"]),
     ("error", &[]),
     ("model", &["model", "error"]),
     ("parse", &["error"]),
-    ("pipeline", &["context", "engine", "error", "parse", "prompt", "quoted", "request", "safety"]),
+    ("pipeline", &["commands", "context", "engine", "error", "parse", "prompt", "quoted", "request", "safety"]),
     ("platform", &["error"]),
     ("prompt", &["context", "engine", "request"]),
     ("quoted", &["request", "safety"]),

@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn secret_in_a_request_is_not_sent() {
         let prompt = prompt("log in with token ghp_0123456789abcdefghijABCDEFGHIJ456789");
-        let params = GenerateParams { max_tokens: 9, temperature: 0.8, seed: 3, interrupt: Interrupt::default() };
+        let params =
+            GenerateParams { max_tokens: 9, temperature: 0.8, seed: 3, interrupt: Interrupt::default(), admits: None };
         let wanted = r#"{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"log in with token REDACTED"}],"temperature":0.8,"seed":3,"max_tokens":9,"stream":true}"#;
         assert_eq!(of(&prompt, &params, Some("m")).unwrap(), wanted);
     }

@@ -77,6 +77,8 @@ impl Remote {
             cached_tokens: 0,
             decoded_tokens: answer.pieces,
             cut: answer.cut,
+            stuck: false,
+            likelihood: None,
             prefill_ms: (first_text - start).as_secs_f64() * 1e3,
             decode_ms: first_text.elapsed().as_secs_f64() * 1e3,
         })
