@@ -199,6 +199,8 @@ pub enum ModelAction {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Make a model that is here the one for all requests (`model` in config.toml)
+    Use { model: String },
     /// Read a model's file again and compare its SHA-256
     Verify { model: Option<String> },
     /// Delete a model's file from the store

@@ -99,7 +99,8 @@ impl Names {
         })
     }
 
-    fn has(&self, name: &str) -> bool {
+    /// Whether the shell runs something by this name.
+    pub fn has(&self, name: &str) -> bool {
         self.own().any(|own| own == name)
             || self.said().any(|said| said == name)
             || which::which_in(name, Some(&self.path), "/").is_ok()
@@ -131,7 +132,8 @@ impl Names {
     }
 
     fn said(&self) -> impl Iterator<Item = &str> {
-        self.words.split(|c: char| !is_plain(c)).filter(|word| !word.is_empty())
+        // The first one is a verb, or else the command that is asked for in vain.
+        self.words.split(|c: char| !is_plain(c)).filter(|word| !word.is_empty()).skip(1)
     }
 }
 

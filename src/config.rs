@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::{
     cli::EngineArgs,
     engine::{self, Choice},
-    error::{Error, Result},
+    error::{Context, Error, Result},
     model::store,
     request::Shell,
 };
@@ -106,6 +106,33 @@ impl Config {
     pub fn model(&self) -> Setting<String> {
         self.resolve(self.flags.model.clone(), "CMDAI_MODEL", self.file.model.clone())
             .unwrap_or_else(|| default(DEFAULT_MODEL.to_owned()))
+    }
+
+    /// Writes `name` into the configuration file as the model of all requests to come; returns the file's path.
+    ///
+    /// # Errors
+    /// There is no place for the file, it cannot be written, or its form is one that is not changed here.
+    pub fn set_model(&self, name: &str) -> Result<PathBuf> {
+        let no_home = || Error::new("no home directory is known").hint("set CMDAI_CONFIG to a file");
+        let path = self.path.clone().ok_or_else(no_home)?;
+        // A link to a file kept elsewhere stays one.
+        let path = path.canonicalize().unwrap_or(path);
+        let what = || format!("could not write {}", path.display());
+        let text = match read(&path) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(cause) => return Err(unreadable(&path, &cause)),
+        };
+        let text = with_model(&text, name);
+        if parse::<File>(&path, &text).ok().and_then(|file| file.model).as_deref() != Some(name) {
+            return Err(Error::new(format!("{}: the setting model could not be changed", what()))
+                .hint(format!("set it by hand: model = {}", quoted(name))));
+        }
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).context(what)?;
+        let mode = std::fs::metadata(&path).map(|metadata| metadata.permissions());
+        store::write_atomic(&path, &[text.as_bytes()]).context(what)?;
+        mode.map_or(Ok(()), |mode| std::fs::set_permissions(&path, mode)).context(what)?;
+        Ok(path)
     }
 
     /// Engine asked for, if one is.
@@ -286,6 +313,25 @@ fn read(path: &Path) -> std::io::Result<String> {
         true => std::fs::read_to_string(path),
         false => Err(std::io::Error::other("it is not a regular file")),
     }
+}
+
+/// `text` as a string of TOML, whose escapes are those of JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// `text`, a configuration file, with `model` set to `name` and all else as it is.
+fn with_model(text: &str, name: &str) -> String {
+    let line = format!("model = {}", quoted(name));
+    let mut lines: Vec<&str> = text.lines().collect();
+    let top = lines.iter().position(|line| line.trim_start().starts_with('[')).unwrap_or(lines.len());
+    let is_model =
+        |text: &&str| text.trim_start().strip_prefix("model").is_some_and(|rest| rest.trim_start().starts_with('='));
+    match lines[..top].iter().position(is_model) {
+        Some(at) => lines[at] = &line,
+        None => lines.insert(0, &line),
+    }
+    lines.join("\n") + "\n"
 }
 
 /// A warning for each key of `table` that is none of `known`. Values stay unsaid: one may be a secret gone astray.

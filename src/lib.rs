@@ -12,6 +12,7 @@ pub mod config;
 pub mod context;
 pub mod engine;
 pub mod error;
+pub mod examples;
 pub mod model;
 pub mod parse;
 pub mod pipeline;

@@ -31,8 +31,8 @@ pub fn is_complete(text: &str, end: impl Fn(&str) -> End) -> bool {
 /// The command in the answer `text` as far as it is written: what [`command`] gives in the end begins with it.
 pub fn so_far(text: &str) -> &str {
     let text = text.trim_start();
-    // Around all of an answer, backticks and a prompt sign go; whether they are, the end tells.
-    if text.starts_with(['`', '$']) {
+    // Around all of an answer, backticks and a prompt sign go; whether they are, the end tells. A comment is no command.
+    if text.starts_with(['`', '$', '#']) {
         return "";
     }
     let line = text.split('\n').next().unwrap_or_default();

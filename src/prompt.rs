@@ -8,6 +8,7 @@
 use crate::{
     context::{Context, Os},
     engine::{Piece, Prompt},
+    examples::Example,
     request::{Meaning, Request, Shell},
 };
 
@@ -71,17 +72,18 @@ const EXPLAINED: [(&str, &[(&str, &str)]); 3] = [
     ),
 ];
 
-/// The prompt for `request`, to be answered with a command.
-pub fn suggest(request: &Request) -> Prompt {
+/// The prompt for `request`, to be answered with a command as the `nearest` examples are.
+pub fn suggest(request: &Request, nearest: &[Example]) -> Prompt {
     let examples = EXAMPLES.map(|(words, command)| format!("# {words}\n{command}\n")).concat();
     let prefix = opening(SUGGEST, &format!("Write the commands for {}.", place(&request.context)), &(examples + "#"));
+    let nearest: String = nearest.iter().map(|Example { words, command }| format!(" {words}\n{command}\n#")).collect();
     let words = match &request.current {
         None => request.words.clone(),
         // Of six ways to say it, the one that was understood most often.
         Some(command) => format!("{command}, but {}", request.words),
     };
     // A comment is one line.
-    Prompt { prefix, tail: vec![Piece::Text(format!(" {}\n", words.replace('\n', " ")))] }
+    Prompt { prefix, tail: vec![Piece::Text(format!("{nearest} {}\n", words.replace('\n', " ")))] }
 }
 
 /// The prompt for the meaning of the next of the parts of `command`; `known` are those before it with their meanings.
@@ -146,9 +148,9 @@ mod tests {
 
     #[test]
     fn prefix_depends_on_the_place_alone_and_the_tail_is_the_words() {
-        let prompt = suggest(&request("list files", Shell::Fish, Os::Macos));
-        assert_eq!(prompt.prefix, suggest(&request("show disk use", Shell::Fish, Os::Macos)).prefix);
-        assert_ne!(prompt.prefix, suggest(&request("list files", Shell::Bash, Os::Linux)).prefix);
+        let prompt = suggest(&request("list files", Shell::Fish, Os::Macos), &[]);
+        assert_eq!(prompt.prefix, suggest(&request("show disk use", Shell::Fish, Os::Macos), &[]).prefix);
+        assert_ne!(prompt.prefix, suggest(&request("list files", Shell::Bash, Os::Linux), &[]).prefix);
         let prefix = text(&prompt.prefix);
         assert!(prefix.contains("for fish, macOS.<|im_end|>\n<|im_start|>assistant\n# list all"), "{prefix}");
         assert!(prefix.ends_with("cut -d, -f2\n#"), "{prefix}");
@@ -157,15 +159,23 @@ mod tests {
 
     #[test]
     fn request_is_one_comment_and_special_token_text_in_it_stays_text() {
-        let prompt = suggest(&request("list\n<|im_end|>\nfiles", Shell::Zsh, Os::Linux));
+        let prompt = suggest(&request("list\n<|im_end|>\nfiles", Shell::Zsh, Os::Linux), &[]);
         assert_eq!(prompt.tail, [Piece::Text(" list <|im_end|> files\n".into())]);
+    }
+
+    #[test]
+    fn nearest_examples_stand_right_before_the_words() {
+        let nearest = [Example { words: "a", command: "b" }, Example { words: "c", command: "d" }];
+        let prompt = suggest(&request("list files", Shell::Zsh, Os::Linux), &nearest);
+        assert_eq!(text(&prompt.tail), " a\nb\n# c\nd\n# list files\n");
+        assert_eq!(prompt.prefix, suggest(&request("x", Shell::Zsh, Os::Linux), &[]).prefix);
     }
 
     #[test]
     fn command_to_change_stands_before_the_words() {
         let mut request = request("sort by size", Shell::Bash, Os::Linux);
         request.current = Some("ls -l\nls src".into());
-        assert_eq!(text(&suggest(&request).tail), " ls -l ls src, but sort by size\n");
+        assert_eq!(text(&suggest(&request, &[]).tail), " ls -l ls src, but sort by size\n");
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Suggestion {
     /// The character at which its first slot begins, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<usize>,
+    /// How likely it is to be right, from 0 to 1, by how sure the model was; none where the engine does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f32>,
     /// What it could do, read from the command itself.
     #[serde(flatten)]
     pub assessment: Assessment,

@@ -36,6 +36,8 @@ struct Answer {
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     risk: Option<Risk>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f32>,
     /// The other commands, where more than one was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     alternatives: Vec<String>,
@@ -77,14 +79,16 @@ fn answer(engine: &mut dyn Engine, row: Row, shell: Shell, alternatives: usize) 
         Ok(timing) => (timing, None),
         Err(error) => (Timing::default(), Some(reason(&error))),
     };
-    let mut found = candidates.found.into_iter();
+    let mut found = candidates.found.into_iter().take(alternatives);
     let first = found.next();
+    let confidence = first.as_ref().and_then(|suggestion| suggestion.confidence);
     let risk = first.as_ref().map(|suggestion| suggestion.assessment.risk);
     Answer {
         id: row.id,
         command: first.map_or_else(String::new, |suggestion| suggestion.command),
         seconds,
         risk,
+        confidence,
         alternatives: found.map(|Suggestion { command, .. }| command).collect(),
         timing,
         error,

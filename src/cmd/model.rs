@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{note, print};
 use crate::{
-    cli::ModelAction,
+    cli::{EngineArgs, ModelAction},
     config::Config,
     engine,
     error::Result,
@@ -35,6 +35,16 @@ pub fn run(action: &ModelAction, config: &Config) -> Result<()> {
         ModelAction::Add { file, name } => {
             let record = store.add(file, name.as_deref())?;
             print(&format!("{}  {}  {}\n", record.name, record.sha256, record.path.display()))
+        }
+        ModelAction::Use { model } => {
+            let spec = ModelSpec::parse(model)?;
+            store.locate(&spec)?.ok_or_else(|| Store::absent(&spec))?;
+            let path = config.set_model(model)?;
+            let setting = Config::load(&EngineArgs::default())?.model();
+            if setting.value != *model {
+                note(&format!("cmdai: {} says {}, which counts for more", setting.origin, setting.value));
+            }
+            print(&format!("{}\n", path.display()))
         }
         ModelAction::Verify { model } => {
             let record = store.verify(&named(model.as_deref(), config)?)?;

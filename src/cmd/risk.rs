@@ -33,6 +33,18 @@ pub(super) fn risk_line(assessment: &Assessment, radius: &BlastRadius) -> String
     }
 }
 
+/// Below this a suggestion is more likely wrong than right.
+const DOUBTFUL: f32 = 0.5;
+
+/// What stands beside a suggestion: its risk, and that the model is not sure of it where it is not.
+pub(super) fn beside(suggestion: &Suggestion, radius: &BlastRadius) -> String {
+    let line = risk_line(&suggestion.assessment, radius);
+    match suggestion.confidence {
+        Some(confidence) if confidence < DOUBTFUL => format!("{line}; not sure it is right"),
+        _ => line,
+    }
+}
+
 /// Says on stderr why `suggestion` has its risk, a line for each reason.
 pub(super) fn explain(suggestion: &Suggestion) {
     for finding in &suggestion.assessment.findings {
@@ -52,8 +64,11 @@ pub(super) fn to_json(suggestions: &[Suggestion], radii: &[BlastRadius], timing:
 }
 
 fn object(suggestion: &Suggestion, radius: &BlastRadius) -> Value {
-    let Suggestion { command, assessment, .. } = suggestion;
+    let Suggestion { command, assessment, confidence, .. } = suggestion;
     let mut object = json!({"command": command, "risk": assessment.risk, "findings": assessment.findings});
+    if let Some(confidence) = confidence {
+        object["confidence"] = json!(confidence);
+    }
     if !assessment.touches.is_empty() {
         object["blast_radius"] = json!(radius);
     }
@@ -66,7 +81,12 @@ mod tests {
     use crate::{request::Shell, safety};
 
     fn suggestion(command: &str) -> Suggestion {
-        Suggestion { command: command.into(), slot: None, assessment: safety::assess(command, Shell::Bash) }
+        Suggestion {
+            command: command.into(),
+            slot: None,
+            confidence: None,
+            assessment: safety::assess(command, Shell::Bash),
+        }
     }
 
     #[test]
@@ -89,5 +109,14 @@ mod tests {
         assert_eq!(line("rm -r build", &radius), "safe: nothing there now");
         assert_eq!(line("rm -r build", &BlastRadius::default()), "safe");
         assert_eq!(line("rm -r src", &BlastRadius::default()), "caution: deletes a directory of the project");
+    }
+
+    #[test]
+    fn doubtful_suggestion_is_said_to_be_one() {
+        let none = BlastRadius::default();
+        let said = |confidence| beside(&Suggestion { confidence, ..suggestion("ls") }, &none);
+        assert_eq!([said(None), said(Some(0.9)), said(Some(0.3))], ["safe", "safe", "safe; not sure it is right"]);
+        let object = object(&Suggestion { confidence: Some(0.25), ..suggestion("ls") }, &none);
+        assert_eq!(object["confidence"], 0.25);
     }
 }

@@ -60,7 +60,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
         return super::print(&risk::to_json(suggestions, &radii, &answered.timing));
     }
     for (suggestion, radius) in suggestions.iter().zip(&radii) {
-        note(&risk_line(&suggestion.assessment, radius));
+        note(&risk::beside(suggestion, radius));
         if args.explain {
             risk::explain(suggestion);
         }
@@ -100,8 +100,8 @@ pub fn answer(text: &str, args: &WidgetArgs, preview: &mut dyn FnMut(&str)) -> R
 
 /// `suggestion` as it goes on the line: a dangerous one as the person wants those.
 fn to_put(suggestion: Suggestion, dangerous: Dangerous) -> Result<Answer> {
-    let note = risk_line(&suggestion.assessment, &risk::measure(&suggestion.assessment, 1));
-    let Suggestion { mut command, slot: mut cursor, assessment } = suggestion;
+    let note = risk::beside(&suggestion, &risk::measure(&suggestion.assessment, 1));
+    let Suggestion { mut command, slot: mut cursor, assessment, .. } = suggestion;
     match dangerous {
         Dangerous::Refuse if assessment.risk == Risk::Dangerous => {
             return Err(Error::usage(format!("the suggestion was refused, {note}"))
@@ -198,6 +198,7 @@ pub fn answer_request(
     let here = |engine: &mut dyn Engine, on_text: &mut dyn FnMut(&str)| {
         let mut candidates = Candidates::default();
         let timing = pipeline::suggest(engine, &request, &mut candidates, &Interrupt::default(), on_text)?;
+        candidates.found.truncate(request.alternatives);
         Ok((candidates.found, timing))
     };
     let Computed { answer: (suggestions, mut timing), load_ms, remote } =
@@ -402,7 +403,7 @@ mod tests {
     fn dangerous_suggestion_goes_on_the_line_as_the_person_wants() {
         let put = |command: &str, dangerous| {
             let assessment = safety::assess(command, Shell::Bash);
-            to_put(Suggestion { command: command.into(), slot: Some(3), assessment }, dangerous)
+            to_put(Suggestion { command: command.into(), slot: Some(3), confidence: None, assessment }, dangerous)
         };
         let (safe, bad) = ("ls '<file>'", "rm -rf /");
         for dangerous in [Dangerous::Warn, Dangerous::Comment, Dangerous::Refuse] {

@@ -92,7 +92,9 @@ impl Client {
         on_text: &mut dyn FnMut(&str),
     ) -> std::result::Result<(Vec<Suggestion>, Timing), Fault> {
         let shell = request.context.shell;
-        let admit = |Suggestion { command, slot, .. }| pipeline::admit(command, slot, shell);
+        let admit = |Suggestion { command, slot, confidence, .. }| {
+            pipeline::admit(command, slot, shell).map(|suggestion| Suggestion { confidence, ..suggestion })
+        };
         match self.ask(Job { task: Task::Suggest(request), target }, on_text)? {
             (Reply::Done { suggestions, timing }, connect_ms) => {
                 let suggestions = suggestions.into_iter().map(admit).collect::<Result<_>>()?;

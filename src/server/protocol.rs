@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Number of this protocol: one more whenever a frame other than [`Hello`] changes.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Longest frame taken. The longest request, every byte of it escaped as `\u0000`, has 48 KiB.
 pub const MAX_FRAME: usize = 256 * 1024;

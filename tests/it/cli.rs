@@ -439,3 +439,31 @@ fn prefix_that_cannot_be_written_costs_no_answer() {
     assert_eq!(cached_tokens(&outcome), (0, "\"find . -type f -size +10M\"".into()));
     assert_eq!(fs::read_dir(env.home().join("cache/prefix")).unwrap().count(), 0);
 }
+
+#[test]
+fn model_to_use_is_written_into_the_settings_and_the_rest_stays() {
+    let mut env = TestEnv::with_model();
+    let file = env.home().join("config.toml");
+    env.set("CMDAI_CONFIG", file.to_str().unwrap());
+    let write = |text: &str| fs::write(&file, text).unwrap();
+    for (before, after) in [
+        ("", "model = \"smollm2-135m\"\n"),
+        ("# mine\nthreads = 1\n", "model = \"smollm2-135m\"\n# mine\nthreads = 1\n"),
+        (
+            "threads = 1\nmodel= 'x'\n[remote]\nmodel = \"y\"\n",
+            "threads = 1\nmodel = \"smollm2-135m\"\n[remote]\nmodel = \"y\"\n",
+        ),
+    ] {
+        write(before);
+        let Outcome { code, stdout, stderr } = env.run(&["model", "use", "smollm2-135m"]);
+        assert_eq!((code, stdout), (0, format!("{}\n", file.canonicalize().unwrap().display())), "{stderr}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), after);
+    }
+    let odd = "'model' = 'x'\n";
+    write(odd);
+    for (name, said) in [("smollm2-135m", "could not be changed"), ("qwen2.5-coder-7b", "is not on this machine yet")] {
+        let Outcome { code, stderr, .. } = env.run(&["model", "use", name]);
+        assert!(code == 1 && stderr.contains(said), "{stderr}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), odd);
+    }
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Parts and the parts of the crate that each may name.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("blast_radius", &["safety"]),
     ("cli", &["request", "model"]),
     ("commands", &["context", "request"]),
@@ -14,11 +14,15 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("context", &["request"]),
     ("engine", &["engine", "model", "error", "platform"]),
     ("error", &[]),
+    ("examples", &[]),
     ("model", &["model", "error"]),
     ("parse", &["error"]),
-    ("pipeline", &["commands", "context", "engine", "error", "parse", "prompt", "quoted", "request", "safety"]),
+    (
+        "pipeline",
+        &["commands", "context", "engine", "error", "examples", "parse", "prompt", "quoted", "request", "safety"],
+    ),
     ("platform", &["error"]),
-    ("prompt", &["context", "engine", "request"]),
+    ("prompt", &["context", "engine", "examples", "request"]),
     ("quoted", &["request", "safety"]),
     ("request", &["context", "safety"]),
     ("safety", &["safety", "request"]),

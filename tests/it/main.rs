@@ -10,6 +10,8 @@ mod cli;
 mod conformance;
 #[cfg(feature = "llama")]
 mod engine;
+#[cfg(feature = "llama")]
+mod eval;
 #[cfg(all(feature = "llama", target_os = "linux"))]
 mod fatal;
 mod gguf;

@@ -133,6 +133,7 @@ impl Script {
             return Reply::Explained(vec![Meaning { part: "part".into(), meaning: "what it does".into() }]);
         };
         let suggestion = |command: &String| Suggestion {
+            confidence: None,
             command: command.clone(),
             slot: command.find('<').filter(|_| command.contains("'<")),
             assessment: safety::assess(command, request.context.shell),

@@ -1,31 +1,28 @@
 //! One request, from words to rated commands: prompt -> generate -> parse -> assess.
 
-use std::{
-    ops::{ControlFlow, Range},
-    rc::Rc,
-    time::Instant,
-};
+mod answer;
 
+use std::ops::ControlFlow;
+
+use self::answer::{Asked, Outcome, Which};
 use crate::{
     commands::Names,
     context::Context,
-    engine::{Admits, Engine, GenerateParams, Interrupt, Piece, Prompt},
+    engine::{Engine, GenerateParams, Interrupt},
     error::{Error, Result},
+    examples,
     parse::{self, End},
-    prompt,
-    quoted::{self, Quoted},
+    prompt, quoted,
     request::{MAX_REQUEST_BYTES, Meaning, Request, Shell, Suggestion, Timing},
     safety,
 };
 
-/// Most tokens of an answer; the longest command of the evaluation set has 94.
-const MAX_TOKENS: usize = 160;
-
 /// Tries for each further alternative before giving up on finding a new one.
 const TRIES: usize = 3;
 
-/// Spread of the draws for further alternatives: enough to differ, low enough to stay a command.
-const TEMPERATURE: f32 = 0.8;
+/// How confidence depends on the log-probability of an answer: the logistic function of the first minus the second times
+/// ln(1 - it), fitted to which answers were right (docs/measurements.md, suggestion quality).
+const CONFIDENCE: (f32, f32) = (4.1, 2.7);
 
 /// Most tokens of what is said of one part of a command.
 const MAX_MEANING_TOKENS: usize = 40;
@@ -37,7 +34,7 @@ const MAX_MEANING_TOKENS: usize = 40;
 pub fn request(text: &str, context: Context, alternatives: usize) -> Result<Request> {
     let text = checked(text)?;
     // Words that only look like a command with a comment begin with no program's name.
-    let change = safety::commented(text, context.shell).filter(|(command, _)| names_a_program(command));
+    let change = safety::commented(text, context.shell).filter(|(command, _)| names_a_program(command, &context));
     let (words, current) = match change {
         Some((command, change)) => (change, Some(command.to_owned())),
         None => (text, None),
@@ -65,29 +62,27 @@ pub fn checked(text: &str) -> Result<&str> {
     }
 }
 
-/// What a shell runs by itself and no PATH has.
-const BUILTINS: [&str; 14] = [
-    "alias", "builtin", "cd", "command", "exec", "export", "for", "function", "history", "if", "set", "source",
-    "until", "while",
-];
-
-fn names_a_program(command: &str) -> bool {
+fn names_a_program(command: &str, context: &Context) -> bool {
     let first = command.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default();
-    BUILTINS.contains(&first) || which::which(first).is_ok()
+    Names::new(context, "").has(first)
 }
 
 /// The suggestions made so far for one request; with more of them wanted, it goes on from there.
 #[derive(Default)]
 pub struct Candidates {
+    /// The best first.
     pub found: Vec<Suggestion>,
-    next_seed: u64,
+    /// How many answers were asked for.
+    asked: usize,
 }
 
-/// Adds to `candidates` up to `request.alternatives` different commands, the likeliest first. `on_text` gets that one as
-/// far as it is written, whenever there is more of it. `interrupt` ends the work.
+/// Adds to `candidates` up to `request.alternatives` different commands, the best first. Where the model is not sure of
+/// its answer it gets another look, with the nearest examples before it or, where none is near, with some that no command
+/// does, and the better answer counts. Shown to a model that is sure, they mislead as often as they help. `on_text` gets
+/// the first answer as far as it is written, whenever there is more of it. `interrupt` ends the work.
 ///
 /// # Errors
-/// The engine failed, the work was ended, or the likeliest answer is no command that can be shown.
+/// The engine failed, the work was ended, or the best answer is no command that can be shown.
 pub fn suggest(
     engine: &mut dyn Engine,
     request: &Request,
@@ -95,138 +90,83 @@ pub fn suggest(
     interrupt: &Interrupt,
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Timing> {
-    let (prompt, quoted) = prompt_for(request);
-    let mut timing = Timing::default();
-    let Candidates { found, next_seed } = candidates;
-    while found.len() < request.alternatives && *next_seed < (1 + (request.alternatives - 1) * TRIES) as u64 {
-        let seed = *next_seed;
-        let temperature = if seed == 0 { 0.0 } else { TEMPERATURE };
-        let params =
-            GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt: interrupt.clone(), admits: None };
-        let mut on_text = |text: &str| {
-            if seed == 0 {
-                on_text(text)
+    let mut asked = Asked::new(engine, request, interrupt);
+    if candidates.asked == 0 {
+        candidates.first(&mut asked, on_text)?;
+    }
+    while candidates.found.len() < request.alternatives && candidates.asked < 2 + (request.alternatives - 1) * TRIES {
+        candidates.next(&mut asked)?;
+    }
+    Ok(asked.timing)
+}
+
+impl Candidates {
+    /// The model's own answer, and where it is not sure of it the better of two.
+    fn first(&mut self, asked: &mut Asked, on_text: &mut dyn FnMut(&str)) -> Result<()> {
+        let mut outcomes = vec![asked.answer(&[], Which::Best, on_text)?];
+        self.asked = 1;
+        if outcomes[0].is_doubtful() && asked.is_new() {
+            let nearest = asked.nearest();
+            let is_lost = nearest.is_empty() || outcomes[0].is_echo();
+            let examples = if is_lost { &examples::NO_COMMAND[..] } else { &nearest };
+            outcomes.push(asked.answer(examples, Which::Best, &mut |_| {})?);
+            self.asked = 2;
+            if outcomes[1].is_better_than(&outcomes[0]) {
+                outcomes.swap(0, 1);
             }
+        }
+        let mut outcomes = outcomes.into_iter();
+        // The better answer decides whether there is a command.
+        self.take(outcomes.next().map_or_else(|| Err(Error::Cancelled), confident)?);
+        outcomes.filter_map(|outcome| confident(outcome).ok()).for_each(|suggestion| self.take(suggestion));
+        Ok(())
+    }
+
+    /// One more: with the nearest examples, then by chance. What comes to nothing is only a try less.
+    fn next(&mut self, asked: &mut Asked) -> Result<()> {
+        self.asked += 1;
+        let outcome = match self.asked {
+            2 => {
+                let nearest = asked.nearest();
+                if nearest.is_empty() {
+                    return Ok(());
+                }
+                asked.answer(&nearest, Which::Best, &mut |_| {})?
+            }
+            asked_for => asked.answer(&[], Which::Draw(asked_for as u64 - 2), &mut |_| {})?,
         };
-        match one(engine, (&prompt, &quoted), &params, request, &mut timing, &mut on_text) {
-            Ok(suggestion) if found.iter().all(|known| known.command != suggestion.command) => found.push(suggestion),
-            // The likeliest answer decides whether there is one; a failed draw is only a draw less.
-            Err(error) if seed == 0 => return Err(error),
-            Ok(_) | Err(Error::NoCommand(_) | Error::Unprintable(_)) => {}
-            Err(error) => return Err(error),
+        if let Ok(suggestion) = confident(outcome) {
+            self.take(suggestion);
         }
-        *next_seed += 1;
+        Ok(())
     }
-    Ok(timing)
-}
 
-/// The prompt, and what a person quoted and the model does not read.
-fn prompt_for(request: &Request) -> (Prompt, Quoted) {
-    let (words, quoted) = quoted::lift(&request.words, request.context.shell);
-    (prompt::suggest(&Request { words, ..request.clone() }), quoted)
-}
-
-/// One answer, as a command. Where it names a program that is not here, it is written again from there on with what is.
-fn one(
-    engine: &mut dyn Engine,
-    (prompt, quoted): (&Prompt, &Quoted),
-    params: &GenerateParams,
-    request: &Request,
-    timing: &mut Timing,
-    on_text: &mut dyn FnMut(&str),
-) -> Result<Suggestion> {
-    let names = Rc::new(Names::new(&request.context, &request.words));
-    let first = write(engine, prompt, String::new(), params, (request, quoted, &names), timing, on_text)?;
-    let Some(missing) = first.missing.clone() else { return suggestion(&first, quoted, request, timing) };
-    let name = first.text[missing.clone()].to_owned();
-    let absent = || Err(Error::NoCommand(names.absent(&name)));
-    if !first.is_steered {
-        return absent();
+    fn take(&mut self, suggestion: Suggestion) {
+        if self.found.iter().all(|known| known.command != suggestion.command) {
+            self.found.push(suggestion);
+        }
     }
-    let kept = first.text[..missing.start].trim_end().to_owned();
-    let admits: Admits = Rc::new({
-        let (kept, names) = (kept.clone(), Rc::clone(&names));
-        move |text| names.admit(&format!("{kept}{text}"))
-    });
-    let params = GenerateParams { admits: Some(admits), ..params.clone() };
-    let mut prompt = prompt.clone();
-    prompt.tail.push(Piece::Text(kept.clone()));
-    let second = write(engine, &prompt, kept, &params, (request, quoted, &names), timing, on_text)?;
-    if second.is_stuck || second.missing.is_some() { absent() } else { suggestion(&second, quoted, request, timing) }
 }
 
-/// What an engine wrote.
-struct Answer {
-    text: String,
-    /// It ends at the limit.
-    cut: bool,
-    /// It ends where nothing likely was admitted.
-    is_stuck: bool,
-    /// Whether the engine heeds what is admitted.
-    is_steered: bool,
-    /// The program in it that is not here.
-    missing: Option<Range<usize>>,
+/// The suggestion in `outcome`, with how far it is to be trusted.
+fn confident(outcome: Outcome) -> Result<Suggestion> {
+    let odds = |sum: f32| CONFIDENCE.0 - CONFIDENCE.1 * (1.0 - sum).ln();
+    let confidence = outcome.likelihood.map(|sum| 1.0 / (1.0 + (-odds(sum)).exp()));
+    outcome.suggestion.map(|suggestion| Suggestion { confidence, ..suggestion })
 }
 
-/// Has `engine` write on behind `text`.
-fn write(
-    engine: &mut dyn Engine,
-    prompt: &Prompt,
-    mut text: String,
-    params: &GenerateParams,
-    (request, quoted, names): (&Request, &Quoted, &Names),
-    timing: &mut Timing,
-    on_text: &mut dyn FnMut(&str),
-) -> Result<Answer> {
-    let (mut shown, mut missing) = (0, None);
-    let usage = engine.generate(prompt, params, &mut |piece| {
-        text.push_str(piece);
-        missing = names.missing(&text, false);
-        if missing.is_some() {
-            return ControlFlow::Break(());
-        }
-        let command = quoted.put_back(parse::so_far(quoted.settled(names.settled(&text))));
-        let command = safety::printable_part(&command);
-        if command.len() > std::mem::replace(&mut shown, command.len()) {
-            on_text(command);
-        }
-        if parse::is_complete(&text, |command| end(command, request.context.shell)) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })?;
-    timing.prefill_ms += usage.prefill_ms;
-    timing.decode_ms += usage.decode_ms;
-    timing.decoded_tokens += usage.decoded_tokens;
-    timing.prompt_tokens = timing.prompt_tokens.max(usage.prompt_tokens);
-    if params.seed == 0 && params.admits.is_none() {
-        timing.cached_tokens = usage.cached_tokens;
-    }
-    let missing = missing.or_else(|| names.missing(&text, true));
-    Ok(Answer { text, cut: usage.cut, is_stuck: usage.stuck, is_steered: usage.likelihood.is_some(), missing })
-}
-
-/// The command in an answer, rated.
-fn suggestion(answer: &Answer, quoted: &Quoted, request: &Request, timing: &mut Timing) -> Result<Suggestion> {
-    let start = Instant::now();
-    let shell = request.context.shell;
-    let text = quoted.put_back(&answer.text);
-    let suggestion = parse::command(&text, !answer.cut, |command| end(command, shell))
-        .and_then(|(command, slot)| admit(command, slot, shell));
-    timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
-    suggestion
-}
-
-/// The only way to a suggestion, and the last before the edit buffer: text that is shown as it is, rated here whoever made
-/// it.
+/// The only way to a suggestion, and the last before the edit buffer: text that is shown as it is and that the shell can
+/// read, rated here whoever made it.
 ///
 /// # Errors
-/// [`Error::Unprintable`] with the first character that hides or reorders text.
+/// [`Error::Unprintable`] with the first character that hides or reorders text; [`Error::NoCommand`] if it does not parse.
 pub fn admit(command: String, slot: Option<usize>, shell: Shell) -> Result<Suggestion> {
     safety::printable(&command).map_err(Error::Unprintable)?;
     let assessment = safety::assess(&command, shell);
-    Ok(Suggestion { command, slot, assessment })
+    if assessment.findings.iter().any(|finding| finding.rule == "unparsed") {
+        return Err(Error::NoCommand(format!("the answer is no valid {} command", shell.name())));
+    }
+    Ok(Suggestion { command, slot, confidence: None, assessment })
 }
 
 /// Has `engine` compute the prompt for `words` that are still being typed. Asked for as they are, only the answer is left
@@ -235,7 +175,7 @@ pub fn admit(command: String, slot: Option<usize>, shell: Shell) -> Result<Sugge
 /// # Errors
 /// The engine failed, or the work was ended.
 pub fn prepare(engine: &mut dyn Engine, words: &str, context: Context, interrupt: &Interrupt) -> Result<()> {
-    engine.prepare(&prompt_for(&request(words, context, 1)?).0, interrupt)
+    engine.prepare(&answer::plain(&request(words, context, 1)?).0, interrupt)
 }
 
 /// Says what each part of `command`, a [`checked`] one, does. `on_text` gets the line that is being written, whenever
@@ -296,7 +236,7 @@ fn end(command: &str, shell: Shell) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{engine::Usage, request::Shell};
+    use crate::engine::{Likelihood, Piece, Prompt, Usage};
 
     /// An engine that always answers the same.
     struct Says(&'static str);
@@ -304,7 +244,7 @@ mod tests {
     impl Engine for Says {
         fn generate(
             &mut self,
-            _prompt: &crate::engine::Prompt,
+            _prompt: &Prompt,
             _params: &GenerateParams,
             on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
         ) -> Result<Usage> {
@@ -364,7 +304,7 @@ mod tests {
     impl Engine for Draws {
         fn generate(
             &mut self,
-            _prompt: &crate::engine::Prompt,
+            _prompt: &Prompt,
             params: &GenerateParams,
             on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
         ) -> Result<Usage> {
@@ -379,7 +319,7 @@ mod tests {
         let mut engine = Draws(vec!["ls", "ls", "ls -a", "I cannot", "ls -l"], 0);
         let mut candidates = Candidates::default();
         let mut made = |alternatives| {
-            let request = request("list", Context::capture(Shell::Bash), alternatives).unwrap();
+            let request = request("frobnicate", Context::capture(Shell::Bash), alternatives).unwrap();
             suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
             (candidates.found.iter().map(|found| found.command.clone()).collect::<Vec<_>>().join(" | "), engine.1)
         };
@@ -388,6 +328,103 @@ mod tests {
         assert_eq!(made(3), ("ls | ls -a | ls -l".into(), 5));
         assert_eq!(made(4), ("ls | ls -a | ls -l".into(), 10), "nothing new in all its tries");
         assert_eq!(made(4), ("ls | ls -a | ls -l".into(), 10));
+    }
+
+    /// An engine that would rather write the first of two texts, and heeds what is admitted.
+    struct Prefers([&'static str; 2]);
+
+    impl Engine for Prefers {
+        fn generate(
+            &mut self,
+            prompt: &Prompt,
+            params: &GenerateParams,
+            on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        ) -> Result<Usage> {
+            let Some(Piece::Text(before)) = prompt.tail.last() else { unreachable!() };
+            let admitted = |text: &&&str| params.admits.as_ref().is_none_or(|admits| admits(text));
+            let rest = |text: &&'static str| text.strip_prefix(before.as_str()).unwrap_or(text);
+            let left = self.0.each_ref().map(rest);
+            let likelihood = Some(Likelihood::default());
+            let Some(text) = left.iter().find(admitted) else {
+                return Ok(Usage { stuck: true, likelihood, ..Usage::default() });
+            };
+            let _ = text.split_inclusive(' ').try_for_each(on_text);
+            Ok(Usage { likelihood, ..Usage::default() })
+        }
+    }
+
+    #[test]
+    fn program_that_is_not_here_gives_way_to_one_that_is() {
+        let context = Context { path: "/usr/bin:/bin".into(), ..Context::of(Shell::Bash) };
+        let request = request("x", context, 1).unwrap();
+        let answer = |texts| {
+            let (mut candidates, mut shown) = (Candidates::default(), String::new());
+            let mut on_text = |text: &str| shown += text;
+            suggest(&mut Prefers(texts), &request, &mut candidates, &Interrupt::default(), &mut on_text)
+                .map(|_| (candidates.found[0].command.clone(), shown))
+        };
+        let (command, shown) = answer(["echo a | no-such-mail -s b", "echo a | cat -n"]).unwrap();
+        assert_eq!(command, "echo a | cat -n");
+        assert!(!shown.contains("no-such"), "{shown}");
+        let error = answer(["no-such-top", "no-such-htop -d"]).unwrap_err().to_string();
+        assert!(error.starts_with("no command could be made: no-such-top is not installed here"), "{error}");
+        let error = self::answer("no-such-top").unwrap_err().to_string();
+        assert!(error.contains("no-such-top is not installed here"), "an engine that is not steered: {error}");
+    }
+
+    /// An engine that answers one thing by itself and another after examples, each with the likelihood it is given.
+    struct Doubts {
+        alone: (&'static str, f32),
+        shown: (&'static str, f32),
+        asked: Vec<&'static str>,
+    }
+
+    impl Engine for Doubts {
+        fn generate(
+            &mut self,
+            prompt: &Prompt,
+            _params: &GenerateParams,
+            on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        ) -> Result<Usage> {
+            let has_examples = matches!(&prompt.tail[0], Piece::Text(text) if text.contains('#'));
+            let (text, sum) = if has_examples { self.shown } else { self.alone };
+            self.asked.push(text);
+            let _ = on_text(text);
+            Ok(Usage { likelihood: Some(Likelihood { sum, lowest: sum }), ..Usage::default() })
+        }
+    }
+
+    #[test]
+    fn model_that_is_not_sure_looks_at_examples_and_the_likelier_answer_counts() {
+        let request = |alternatives| {
+            request("count the lines of access.log, number only", Context::of(Shell::Bash), alternatives).unwrap()
+        };
+        let made = |alone, shown, alternatives| {
+            let mut engine = Doubts { alone, shown, asked: Vec::new() };
+            let mut candidates = Candidates::default();
+            suggest(&mut engine, &request(alternatives), &mut candidates, &Interrupt::default(), &mut |_| {})
+                .map(|_| (candidates.found.iter().map(|found| found.command.clone()).collect(), engine.asked))
+        };
+        let both = |commands: [&str; 2]| commands.map(str::to_owned).to_vec();
+        assert_eq!(made(("a", -0.1), ("b", 0.0), 1).unwrap(), (vec!["a".to_owned()], vec!["a"]), "sure");
+        assert_eq!(made(("a", -3.0), ("b", -2.0), 1).unwrap(), (both(["b", "a"]), vec!["a", "b"]));
+        assert_eq!(made(("a", -3.0), ("b", -4.0), 2).unwrap(), (both(["a", "b"]), vec!["a", "b"]));
+        assert_eq!(made(("a", -0.1), ("b", -4.0), 2).unwrap(), (both(["a", "b"]), vec!["a", "b"]), "another one");
+        let refusal = "# no command";
+        let error = made(("a", -3.0), (refusal, -0.5), 1).unwrap_err().to_string();
+        assert_eq!(error, "no command could be made: that is no task for a command, or it says too little");
+        assert_eq!(made(("a", -3.0), (refusal, -3.5), 1).unwrap().0, ["a"]);
+    }
+
+    #[test]
+    fn likelier_answer_is_trusted_more() {
+        let confidence = |sum| {
+            let mut engine = Doubts { alone: ("ls", sum), shown: ("ls", sum), asked: Vec::new() };
+            let (request, mut candidates) = (request("x", Context::of(Shell::Bash), 1).unwrap(), Candidates::default());
+            suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
+            candidates.found[0].confidence.unwrap()
+        };
+        assert!(confidence(0.0) > 0.9 && confidence(-1.0) > confidence(-3.0) && confidence(-30.0) < 0.1);
     }
 
     #[test]

@@ -1,0 +1,245 @@
+//! From a prompt to one rated command: have the engine write, look at what it writes, stop it where it goes wrong.
+
+use std::{
+    cmp::Ordering,
+    ops::{ControlFlow, Range},
+    rc::Rc,
+    time::Instant,
+};
+
+use super::{admit, end};
+use crate::{
+    commands::Names,
+    context::{Context, Os},
+    engine::{Admits, Engine, GenerateParams, Interrupt, Piece, Prompt},
+    error::{Error, Result},
+    examples::{self, Example},
+    parse, prompt,
+    quoted::{self, Quoted},
+    request::{Request, Suggestion, Timing},
+    safety::{self, Risk},
+};
+
+/// Most tokens of an answer; the longest command of the evaluation set has 94.
+const MAX_TOKENS: usize = 160;
+
+/// Spread of a draw: enough to differ, low enough to stay a command.
+const TEMPERATURE: f32 = 0.8;
+
+/// The log-probability of an answer above which the model is sure of it (docs/measurements.md, suggestion quality).
+const SURE: f32 = -1.6;
+
+/// As much, for a command that takes something away.
+const VERY_SURE: f32 = -0.7;
+
+/// Two answers are about as likely within this: the one is twice as likely as the other.
+const ABOUT: f32 = 0.7;
+
+/// The log-probability of what is no answer.
+const NEVER: Option<f32> = Some(f32::NEG_INFINITY);
+
+/// Which of the answers to one prompt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The likeliest.
+    Best,
+    /// One by chance, of this seed.
+    Draw(u64),
+}
+
+/// A request that is being answered.
+pub(super) struct Asked<'a> {
+    engine: &'a mut dyn Engine,
+    /// As the model reads it.
+    request: Request,
+    quoted: Quoted,
+    names: Rc<Names>,
+    interrupt: &'a Interrupt,
+    pub(super) timing: Timing,
+}
+
+/// What an engine came to.
+pub(super) struct Outcome {
+    /// A command, or why there is none.
+    pub(super) suggestion: Result<Suggestion>,
+    /// The log-probability of the whole answer; none where the engine does not tell.
+    pub(super) likelihood: Option<f32>,
+}
+
+/// What an engine wrote.
+struct Written {
+    text: String,
+    /// It ends at the limit.
+    cut: bool,
+    /// It ends where nothing likely was admitted.
+    stuck: bool,
+    likelihood: Option<f32>,
+    /// The program in it that is not here.
+    missing: Option<Range<usize>>,
+}
+
+/// The prompt for `request` with nothing shown before its words, and what of those the model does not read.
+pub(super) fn plain(request: &Request) -> (Prompt, Request, Quoted) {
+    let (words, quoted) = quoted::lift(&request.words, request.context.shell);
+    let request = Request { words, ..request.clone() };
+    (prompt::suggest(&request, &[]), request, quoted)
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(engine: &'a mut dyn Engine, request: &Request, interrupt: &'a Interrupt) -> Self {
+        let names = Rc::new(Names::new(&request.context, &request.words));
+        let (_, request, quoted) = plain(request);
+        Self { engine, request, quoted, names, interrupt, timing: Timing::default() }
+    }
+
+    /// The examples nearest to the request that would run here: its shell reads them, and their programs and options are
+    /// here. A command that is to be changed is example enough.
+    pub(super) fn nearest(&self) -> Vec<Example> {
+        let Context { shell, os, .. } = self.request.context;
+        let runs = |command: &str| {
+            self.names.missing(command, true).is_none()
+                && admit(command.to_owned(), None, shell).is_ok()
+                && (os == Os::Linux || !examples::needs_gnu(command))
+        };
+        if self.is_new() { examples::like(&self.request.words, runs) } else { Vec::new() }
+    }
+
+    /// Whether the words are all there is to go by.
+    pub(super) fn is_new(&self) -> bool {
+        self.request.current.is_none()
+    }
+
+    /// An answer, with `nearest` shown before the words. Where it names a program that is not here, it is written again
+    /// from there on with what is.
+    ///
+    /// # Errors
+    /// The engine failed, or the work was ended.
+    pub(super) fn answer(
+        &mut self,
+        nearest: &[Example],
+        which: Which,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Outcome> {
+        let (temperature, seed) = match which {
+            Which::Best => (0.0, 0),
+            Which::Draw(seed) => (TEMPERATURE, seed),
+        };
+        let interrupt = self.interrupt.clone();
+        let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt, admits: None };
+        let prompt = prompt::suggest(&self.request, nearest);
+        let first = self.write(&prompt, String::new(), &params, on_text)?;
+        let Some(missing) = first.missing.clone() else { return Ok(self.outcome(first)) };
+        let absent = self.names.absent(&first.text[missing.clone()]);
+        let likelihood = first.likelihood.and(NEVER);
+        let absent = Outcome { suggestion: Err(Error::NoCommand(absent)), likelihood };
+        let Some(before) = first.likelihood else { return Ok(absent) };
+        let second = self.write_again(prompt, first.text[..missing.start].trim_end(), params, on_text)?;
+        if second.stuck || second.missing.is_some() {
+            return Ok(absent);
+        }
+        // What is likely only because the likelier is not here is as doubtful as that.
+        let likelihood = second.likelihood.map(|after| before.min(0.0) + after);
+        Ok(self.outcome(Written { likelihood, ..second }))
+    }
+
+    /// Has the engine write on behind `kept`, with no program that is not here.
+    fn write_again(
+        &mut self,
+        mut prompt: Prompt,
+        kept: &str,
+        params: GenerateParams,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Written> {
+        let (names, before) = (Rc::clone(&self.names), kept.to_owned());
+        let admits: Admits = Rc::new(move |text| names.admit(&format!("{before}{text}")));
+        prompt.tail.push(Piece::Text(kept.to_owned()));
+        self.write(&prompt, kept.to_owned(), &GenerateParams { admits: Some(admits), ..params }, on_text)
+    }
+
+    /// Has the engine write on behind `text`.
+    fn write(
+        &mut self,
+        prompt: &Prompt,
+        mut text: String,
+        params: &GenerateParams,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Written> {
+        let Self { engine, request, quoted, names, timing, .. } = self;
+        let shell = request.context.shell;
+        let (mut shown, mut missing) = (0, None);
+        let usage = engine.generate(prompt, params, &mut |piece| {
+            text.push_str(piece);
+            missing = names.missing(&text, false);
+            if missing.is_some() {
+                return ControlFlow::Break(());
+            }
+            let command = quoted.put_back(parse::so_far(quoted.settled(names.settled(&text))));
+            let command = safety::printable_part(&command);
+            if command.len() > std::mem::replace(&mut shown, command.len()) {
+                on_text(command);
+            }
+            if parse::is_complete(&text, |command| end(command, shell)) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        if timing.prompt_tokens == 0 {
+            (timing.prompt_tokens, timing.cached_tokens) = (usage.prompt_tokens, usage.cached_tokens);
+        }
+        timing.prefill_ms += usage.prefill_ms;
+        timing.decode_ms += usage.decode_ms;
+        timing.decoded_tokens += usage.decoded_tokens;
+        let missing = missing.or_else(|| names.missing(&text, true));
+        let likelihood = usage.likelihood.map(|likelihood| likelihood.sum);
+        Ok(Written { text, cut: usage.cut, stuck: usage.stuck, likelihood, missing })
+    }
+
+    /// The command in what was written, rated.
+    fn outcome(&mut self, written: Written) -> Outcome {
+        let start = Instant::now();
+        let text = self.quoted.put_back(&written.text);
+        let is_refusal = text.trim_start().starts_with(examples::REFUSAL);
+        let suggestion = if is_refusal {
+            Err(Error::NoCommand("that is no task for a command, or it says too little".into()))
+        } else {
+            let shell = self.request.context.shell;
+            parse::command(&text, !written.cut, |command| end(command, shell))
+                .and_then(|(command, slot)| admit(command, slot, shell))
+        };
+        self.timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
+        // That no command does it is an answer like another; what is none is the last resort.
+        let counts = suggestion.is_ok() || is_refusal;
+        let likelihood = if counts { written.likelihood } else { written.likelihood.and(NEVER) };
+        Outcome { suggestion, likelihood }
+    }
+}
+
+impl Outcome {
+    /// Whether it deserves another look: the model is not sure of it, or only says what it was told.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let sure = if self.risk() > Risk::Safe { VERY_SURE } else { SURE };
+        self.likelihood.is_some_and(|likelihood| likelihood < sure || self.is_echo())
+    }
+
+    /// Whether it is the likelier one; of two that are about as likely, the harmless one is better.
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
+        let [ours, theirs] = [self, other].map(|outcome| outcome.likelihood.unwrap_or(f32::NEG_INFINITY));
+        match self.risk().cmp(&other.risk()) {
+            Ordering::Less => ours > theirs - ABOUT,
+            Ordering::Equal => ours > theirs,
+            Ordering::Greater => ours > theirs + ABOUT,
+        }
+    }
+
+    /// That of its command; nothing is as safe as no command.
+    fn risk(&self) -> Risk {
+        self.suggestion.as_ref().map_or(Risk::Safe, |suggestion| suggestion.assessment.risk)
+    }
+
+    /// Whether the command only prints a text that stands in it.
+    pub(super) fn is_echo(&self) -> bool {
+        let text = self.suggestion.as_ref().ok().and_then(|suggestion| suggestion.command.strip_prefix("echo "));
+        text.is_some_and(|text| !text.contains(['$', '`', '|', '>', ';', '&']))
+    }
+}
