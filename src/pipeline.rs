@@ -219,10 +219,7 @@ fn meaning(text: &str) -> &str {
 
 /// How `command`, the first line of an answer or some of them joined, ends: `case "$1" in` is no command of its own.
 fn end(command: &str, shell: Shell) -> End {
-    let is_open = || {
-        let unparsed = || safety::assess(command, shell).findings.iter().any(|finding| finding.rule == "unparsed");
-        parse::goes_on(command) || unparsed()
-    };
+    let is_open = || parse::goes_on(command) || !safety::parses(command, shell);
     let here_document = command.contains("<<") && !command.contains("<<<") && !command.contains("((");
     if here_document || quoted::is_open(command, shell) {
         End::Text
