@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cmdai::request::Shell;
 use cmdai::safety::{Finding, Risk, assess, parses, printable, rule_names};
 
-use crate::support::Random;
+use crate::support::{Random, decode};
 
 /// The rows of `tests/data/risk.tsv`: level, shell, command.
 fn rows() -> Vec<(Risk, Shell, String)> {
@@ -19,11 +19,6 @@ fn row(line: &str) -> (Risk, Shell, String) {
     let risk = [Risk::Safe, Risk::Caution, Risk::Dangerous].into_iter().find(|risk| risk.word() == *level);
     let shell = Shell::from_path(shell).expect("a known shell");
     (risk.expect("a known level"), shell, decode(command))
-}
-
-/// `\n` is a newline, `\\` a backslash.
-fn decode(cell: &str) -> String {
-    cell.split("\\\\").map(|part| part.replace("\\n", "\n")).collect::<Vec<_>>().join("\\")
 }
 
 /// One word of bash that stands for `text`.
