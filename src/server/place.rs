@@ -20,7 +20,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, flock},
+    fs::{FlockOperation, OFlags, flock},
     io::{Errno, FdFlags, fcntl_setfd},
     process::Pid,
 };
@@ -152,14 +152,28 @@ impl Place {
     }
 
     fn locked_log(&self) -> Result<Option<File>> {
+        self.refuse_link()?;
         make_private(self.directory())?;
         let path = self.log();
         let what = || format!("could not open: {}", path.display());
-        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).context(what)?;
+        // Who could once write here may have left a link to a file that is not to be emptied.
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        let log = options.open(&path).context(what)?;
         match flock(&log, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(log)),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(cause) => Err(cause).context(|| format!("could not lock: {}", path.display())),
+        }
+    }
+
+    /// Who may write beside the directory could have a link there lead anywhere.
+    fn refuse_link(&self) -> Result<()> {
+        match std::fs::symlink_metadata(self.directory()) {
+            Ok(found) if found.is_symlink() => {
+                Err(Error::new(format!("could not use directory: {}: it is a link", self.directory().display())))
+            }
+            _ => Ok(()),
         }
     }
 
