@@ -36,6 +36,11 @@ pub const STARTED: &str = "--started";
 /// What the line of the log begins with that tells the server's process.
 const OWNER: &str = "process ";
 
+/// What the log begins with while this process is the server.
+pub fn first_line() -> String {
+    format!("{OWNER}{}\n", std::process::id())
+}
+
 /// The right to serve a place. The lock belongs to the open file, which a server may share with its standard error, so
 /// it is given back in so many words.
 #[derive(Debug)]
@@ -142,7 +147,7 @@ impl Place {
 
     fn held(&self, listener: UnixListener, mut log: File, ours: Option<(u64, u64)>) -> Held {
         // Where it cannot be written, a server that hangs is not killed by `cmdai server stop`; all else works.
-        let _ = writeln!(log, "{OWNER}{}", std::process::id());
+        let _ = log.write_all(first_line().as_bytes());
         Held { listener, lock: Lock(log.into()), place: self.clone(), ours }
     }
 

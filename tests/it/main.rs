@@ -25,6 +25,8 @@ mod layers;
 mod line;
 #[cfg(feature = "llama")]
 mod llama;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod logs;
 #[cfg(mlx)]
 mod mlx;
 #[cfg(all(feature = "llama", target_os = "linux"))]
