@@ -167,11 +167,21 @@ fn suggestion(text: &str, cut: bool, request: &Request) -> Result<Suggestion> {
 /// it.
 ///
 /// # Errors
-/// [`Error::Unprintable`] with the first character that hides or reorders text.
+/// [`Error::Unprintable`] with the first character that hides or reorders text; [`Error::NoCommand`] where it is longer
+/// than anybody reads.
 pub fn admit(command: String, slot: Option<usize>, shell: Shell) -> Result<Suggestion> {
+    if command.len() > MAX_REQUEST_BYTES {
+        return Err(Error::NoCommand(format!("the answer is too long: {} bytes", command.len())));
+    }
     safety::printable(&command).map_err(Error::Unprintable)?;
     let assessment = safety::assess(&command, shell);
+    let slot = slot.filter(|at| *at < command.chars().count());
     Ok(Suggestion { command, slot, assessment })
+}
+
+/// As much of the beginning of an answer as is shown as it is.
+pub fn shown(text: &str) -> &str {
+    safety::printable_part(text)
 }
 
 /// Has `engine` compute the prompt for `words` that are still being typed. Asked for as they are, only the answer is left

@@ -16,6 +16,8 @@ mod gguf;
 mod gguf_broken;
 mod gguf_builder;
 mod history;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod hostile_server;
 mod hub;
 mod init;
 #[cfg(all(feature = "llama", target_os = "linux"))]
