@@ -11,7 +11,7 @@ use tree_sitter::{Node, Tree};
 use super::directory::Directory;
 use super::grammar::{Effort, as_read, parse};
 use super::touch::Touch;
-use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, Word};
+use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, TYPED, Taint, Word};
 use super::{Finding, Risk, redirect::add_span, rules};
 use crate::request::Shell;
 
@@ -301,6 +301,12 @@ impl Walker {
                 _ => add_span(&mut raws, child),
             }
         }
+        // In `cat 0<in` the 0 is a word to the grammar where more than one stands before it.
+        let is_descriptor = |(from, to): &mut Span| {
+            let after = text[*to..].strip_prefix(['<', '>']);
+            after.is_some_and(|after| !after.starts_with('(')) && text[*from..*to].bytes().all(|b| b.is_ascii_digit())
+        };
+        raws.pop_if(is_descriptor);
         raws.extend(self.late_words.remove(&node.id()).unwrap_or_default());
         let mut words = Vec::new();
         let bare = raws.is_empty();
@@ -341,6 +347,7 @@ impl Walker {
         let first = words.remove(0);
         self.depth += 1;
         let name = first.text.rsplit('/').next().unwrap_or("").to_owned();
+        self.root_program(&first, span);
         self.last_name.clone_from(&name);
         let flow = self.execute(&first, Command { name, args: words, stdin, span });
         self.depth -= 1;
@@ -348,18 +355,24 @@ impl Walker {
     }
 
     /// What a file holds: known if this line wrote it.
-    pub(super) fn read(&mut self, word: &Word) -> Flow {
+    pub(super) fn read(&self, word: &Word) -> Flow {
         if let Some(flow) = self.files.get(&word.text) {
             return flow.clone();
         }
         let secret = super::target::is_secret(&word.text, self.cwd());
+        let typed = super::target::is_history(&word.text, self.cwd());
         match word.text.as_str() {
             "/dev/null" => return Flow::text(""),
             text if text.starts_with("/dev/tcp/") => return Flow::unseen(NETWORK),
             _ => {}
         }
         let endless = matches!(word.text.as_str(), "/dev/zero" | "/dev/urandom" | "/dev/random");
-        Flow::unseen(word.taint | if secret { SECRET } else { 0 } | if endless { ENDLESS } else { 0 })
+        Flow::unseen(
+            word.taint
+                | if secret { SECRET } else { 0 }
+                | if typed { TYPED } else { 0 }
+                | if endless { ENDLESS } else { 0 },
+        )
     }
 }
 
