@@ -6,7 +6,7 @@ use std::{
     fs::{self, File, Permissions},
     os::unix::{
         fs::{PermissionsExt, chown, symlink},
-        net::UnixListener,
+        net::{UnixListener, UnixStream},
     },
     path::Path,
     process::{Child, Stdio},
@@ -243,7 +243,8 @@ fn foreign(home: &mut Resident) -> Child {
     command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(program).args(["server", "run"]);
     command.env("CMDAI_MODELS_DIR", "/nonexistent").stdin(Stdio::null()).stderr(Stdio::piped());
     let server = command.spawn().expect("it runs");
-    until("their server", || run.join("cmdai/server.sock").exists());
+    // Its file is there before anybody listens.
+    until("their server", || UnixStream::connect(run.join("cmdai/server.sock")).is_ok());
     server
 }
 
