@@ -1,6 +1,7 @@
 //! Settings, and where each came from: a flag beats the environment, which beats `config.toml`, which beats the
 //! default. The only reader of the environment and of the home directory; everything else gets values.
 
+mod checked;
 mod remote;
 
 use std::{
@@ -42,16 +43,33 @@ pub enum Dangerous {
     Refuse,
 }
 
+impl Dangerous {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "warn" => Some(Self::Warn),
+            "comment" => Some(Self::Comment),
+            "refuse" => Some(Self::Refuse),
+            _ => None,
+        }
+    }
+}
+
+/// As many threads as may be asked for.
+const THREADS: std::ops::RangeInclusive<usize> = 1..=1024;
+
 /// The file as written. Unknown keys are reported by [`Config::warnings`], not refused.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct File {
     model: Option<String>,
     engine: Option<String>,
+    #[serde(deserialize_with = "checked::threads")]
     threads: Option<usize>,
     server: Option<bool>,
+    #[serde(deserialize_with = "checked::server_idle")]
     server_idle: Option<String>,
     warm_up: Option<bool>,
+    #[serde(deserialize_with = "checked::dangerous")]
     dangerous: Option<String>,
     remote: remote::Table,
 }
@@ -158,9 +176,8 @@ impl Config {
             return Ok(None);
         };
         match found.value.parse() {
-            Ok(value) if (1..=1024).contains(&value) => Ok(Some(Setting { value, origin: found.origin })),
-            _ => Err(Error::usage(format!("threads: wanted a number from 1 to 1024, found {:?}", found.value))
-                .hint(format!("it was set by {}", found.origin))),
+            Ok(value) if THREADS.contains(&value) => Ok(Some(Setting { value, origin: found.origin })),
+            _ => Err(Error::usage(checked::bad_threads(&found.value)).hint(format!("it was set by {}", found.origin))),
         }
     }
 
@@ -189,8 +206,7 @@ impl Config {
         let Setting { value, origin } = found.unwrap_or_else(|| default(SERVER_IDLE.to_owned()));
         match duration(&value) {
             Some(value) => Ok(Setting { value, origin }),
-            None => Err(Error::usage(format!("server_idle: wanted a time such as 15m, 90s, 2h or 0, found {value:?}"))
-                .hint(format!("it was set by {origin}"))),
+            None => Err(Error::usage(checked::bad_idle(&value)).hint(format!("it was set by {origin}"))),
         }
     }
 
@@ -201,16 +217,10 @@ impl Config {
     pub fn dangerous(&self) -> Result<Setting<Dangerous>> {
         let found = self.resolve(None, "CMDAI_DANGEROUS", self.file.dangerous.clone());
         let Setting { value, origin } = found.unwrap_or_else(|| default("warn".to_owned()));
-        let value = match value.as_str() {
-            "warn" => Dangerous::Warn,
-            "comment" => Dangerous::Comment,
-            "refuse" => Dangerous::Refuse,
-            _ => {
-                return Err(Error::usage(format!("dangerous: wanted warn, comment or refuse, found {value:?}"))
-                    .hint(format!("it was set by {origin}")));
-            }
-        };
-        Ok(Setting { value, origin })
+        match Dangerous::parse(&value) {
+            Some(value) => Ok(Setting { value, origin }),
+            None => Err(Error::usage(checked::bad_dangerous(&value)).hint(format!("it was set by {origin}"))),
+        }
     }
 
     fn switch(&self, what: &str, name: &str, file: Option<bool>) -> Result<Setting<bool>> {

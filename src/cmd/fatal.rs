@@ -1,5 +1,11 @@
-//! The two signals that end a process in the middle of computing: a mapped model file that somebody cuts short (SIGBUS),
+//! What ends a process, or a request, where no error could be returned: a panic, and
+//! the two signals that end a process in the middle of computing: a mapped model file that somebody cuts short (SIGBUS),
 //! and C++ or an allocation that gives up (SIGABRT). The person sees a line that says so, and not a core dump.
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    panic::PanicHookInfo,
+};
 
 use signal_hook::{
     consts::{SIGABRT, SIGBUS},
@@ -42,8 +48,45 @@ pub(crate) fn report() {
     );
 }
 
+/// Has a panic say where it was and not what with: its message may hold words of a request, and a server's goes to a log.
+pub(crate) fn keep_panics_brief() {
+    std::panic::set_hook(Box::new(|panic| super::note(&brief(panic))));
+}
+
+fn brief(panic: &PanicHookInfo) -> String {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let backtrace = Backtrace::capture();
+    let backtrace = match backtrace.status() {
+        BacktraceStatus::Captured => format!("\n{backtrace}"),
+        _ => String::new(),
+    };
+    format!("cmdai: internal error at {place}\nhint: report this line; it holds none of your words{backtrace}")
+}
+
 /// Where C++ gives up, ggml would start gdb or lldb to print a backtrace.
 fn keep_debuggers_away() {
     // SAFETY: the program has one thread as yet.
     unsafe { std::env::set_var("GGML_NO_BACKTRACE", "1") };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn panic_names_its_place_and_none_of_the_words() {
+        let said = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&said);
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| *kept.lock().unwrap() = brief(panic)));
+        let words = "é xyzzyplugh".to_owned();
+        let outcome = std::panic::catch_unwind(|| words[1..].len());
+        std::panic::set_hook(before);
+        assert!(outcome.is_err());
+        let said = said.lock().unwrap();
+        assert!(said.starts_with(concat!("cmdai: internal error at ", file!())), "{said}");
+        assert!(!said.contains("xyzzyplugh"), "{said}");
+    }
 }

@@ -33,6 +33,7 @@ pub mod widget;
 /// # Errors
 /// Whatever that command reports.
 pub fn run(cli: &Cli) -> Result<ExitCode> {
+    fatal::keep_panics_brief();
     if cli.version {
         return doctor::version().map(|()| ExitCode::SUCCESS);
     }

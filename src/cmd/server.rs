@@ -17,7 +17,7 @@ use rustix::{
     stdio::dup2_stdin,
 };
 
-use super::{note, suggest};
+use super::{log, note, suggest};
 use crate::{
     cli::{EngineArgs, ServerAction},
     config::{self, Config},
@@ -138,6 +138,7 @@ fn be_the_server(started: bool) -> Result<()> {
     if started {
         // Away from the terminal and its signals. A process that leads a group already is one that nobody started so.
         let _ = setsid();
+        log::limit(server::place::first_line());
     }
     let config = Config::load(&EngineArgs::default())?;
     for warning in config.warnings() {

@@ -5,7 +5,7 @@ use std::{fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
 
 use serde::Deserialize;
 
-use super::{Config, Setting, variable};
+use super::{Config, Setting, checked, variable};
 use crate::{
     engine::remote::{Key, Server, Settings},
     error::{Context, Error, Result},
@@ -18,10 +18,12 @@ const MAX_KEY_FILE: u64 = 16 << 10;
 
 /// The table as written.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "a table")]
 pub(super) struct Table {
+    #[serde(deserialize_with = "checked::remote_url")]
     url: Option<String>,
     model: Option<String>,
+    #[serde(deserialize_with = "checked::key_file")]
     key_file: Option<String>,
 }
 
@@ -62,11 +64,6 @@ impl Config {
 fn read_key(path: &Path) -> Result<Key> {
     let what = || format!("could not read the key of the remote server: {}", path.display());
     let refused = |why: &str| Error::new(format!("{}: {why}", what()));
-    if !path.is_absolute() {
-        return Err(
-            refused("the path is not absolute").hint("write key_file from the root: /home/me/.config/cmdai/key")
-        );
-    }
     let metadata = std::fs::metadata(path).context(what)?;
     if !metadata.is_file() {
         return Err(refused("it is not a regular file"));

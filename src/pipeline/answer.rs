@@ -98,7 +98,7 @@ impl<'a> Asked<'a> {
         let Context { shell, os, .. } = self.request.context;
         let runs = |command: &str| {
             self.names.missing(command, true).is_none()
-                && admit(command.to_owned(), None, shell).is_ok()
+                && safety::parses(command, shell)
                 && (os == Os::Linux || !examples::needs_gnu(command))
         };
         if self.is_new() { examples::like(&self.request.words, runs) } else { Vec::new() }

@@ -159,14 +159,24 @@ fn confident(outcome: Outcome) -> Result<Suggestion> {
 /// read, rated here whoever made it.
 ///
 /// # Errors
-/// [`Error::Unprintable`] with the first character that hides or reorders text; [`Error::NoCommand`] if it does not parse.
+/// [`Error::Unprintable`] with the first character that hides or reorders text; [`Error::NoCommand`] where it is longer
+/// than anybody reads, or does not parse.
 pub fn admit(command: String, slot: Option<usize>, shell: Shell) -> Result<Suggestion> {
+    if command.len() > MAX_REQUEST_BYTES {
+        return Err(Error::NoCommand(format!("the answer is too long: {} bytes", command.len())));
+    }
     safety::printable(&command).map_err(Error::Unprintable)?;
     let assessment = safety::assess(&command, shell);
     if assessment.findings.iter().any(|finding| finding.rule == "unparsed") {
         return Err(Error::NoCommand(format!("the answer is no valid {} command", shell.name())));
     }
+    let slot = slot.filter(|at| *at < command.chars().count());
     Ok(Suggestion { command, slot, confidence: None, assessment })
+}
+
+/// As much of the beginning of an answer as is shown as it is.
+pub fn shown(text: &str) -> &str {
+    safety::printable_part(text)
 }
 
 /// Has `engine` compute the prompt for `words` that are still being typed. Asked for as they are, only the answer is left
@@ -219,10 +229,7 @@ fn meaning(text: &str) -> &str {
 
 /// How `command`, the first line of an answer or some of them joined, ends: `case "$1" in` is no command of its own.
 fn end(command: &str, shell: Shell) -> End {
-    let is_open = || {
-        let unparsed = || safety::assess(command, shell).findings.iter().any(|finding| finding.rule == "unparsed");
-        parse::goes_on(command) || unparsed()
-    };
+    let is_open = || parse::goes_on(command) || !safety::parses(command, shell);
     let here_document = command.contains("<<") && !command.contains("<<<") && !command.contains("((");
     if here_document || quoted::is_open(command, shell) {
         End::Text

@@ -118,8 +118,8 @@ impl Walker {
         self.assignment(raw, span);
         let name = raw.split('=').next().unwrap_or("");
         self.command_variable(name, span);
-        if !lasting && raw.starts_with("LD_PRELOAD=") {
-            self.flag("preload", span);
+        if !lasting && matches!(name, "LD_PRELOAD" | "LD_AUDIT" | "DYLD_INSERT_LIBRARIES") {
+            self.flag(if self.root { "unseen-code-root" } else { "preload" }, span);
         }
     }
 

@@ -117,6 +117,9 @@ impl Walker {
 
     fn editor_line(&mut self, line: &Word) {
         let text = line.text.trim_start_matches([':', '+', ' ']);
+        if matches!(text.split(' ').next(), Some("sh" | "she" | "shel" | "shell" | "ter" | "term" | "terminal")) {
+            self.run_word(&Word { text: "sh".into(), ..line.clone() });
+        }
         if let Some((before, code)) = text.split_once('!') {
             let shell = before.is_empty()
                 || matches!(before.trim(), "r" | "w" | "e" | "sil" | "silent" | "exe" | "silent exe" | "%" | ".")

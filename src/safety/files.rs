@@ -4,7 +4,7 @@ use super::Risk;
 use super::rules::{self, Effect};
 use super::target::{self, Target};
 use super::walk::{Command, Walker};
-use super::word::{ENDLESS, Flow, NETWORK, SECRET, SHELL, UNKNOWN, Word, guessed};
+use super::word::{ENDLESS, Flow, NETWORK, PRIVATE, SHELL, UNKNOWN, Word, guessed};
 
 impl Walker {
     /// Notes what `effect` on the path `word` costs.
@@ -67,7 +67,7 @@ impl Walker {
         );
         if shell || out.taint & SHELL != 0 {
             self.flag("reverse-shell", word.span);
-        } else if out.taint & SECRET != 0 {
+        } else if out.taint & PRIVATE != 0 {
             self.flag("send-secret", word.span);
         } else if !matches!(self.last_name.as_str(), "echo" | ":" | "true" | "" | "printf") {
             self.flag("network-file", word.span);
@@ -349,7 +349,7 @@ impl Walker {
 
     /// Files go to another machine.
     pub(super) fn send(&mut self, command: &Command, files: &[Word]) {
-        let secret = files.iter().any(|word| target::is_secret(&word.text, self.cwd()) || word.taint & SECRET != 0);
+        let secret = files.iter().any(|word| target::is_private(&word.text, self.cwd()) || word.taint & PRIVATE != 0);
         self.flag(if secret { "send-secret" } else { "send" }, command.span);
     }
 

@@ -27,6 +27,7 @@ mod spread;
 mod sql;
 mod target;
 mod text;
+mod tokens;
 mod tools;
 mod touch;
 mod walk;
@@ -105,6 +106,16 @@ pub fn assess(command: &str, shell: Shell) -> Assessment {
     findings.iter_mut().for_each(|finding| finding.span = inside(command, finding.span));
     let risk = findings.iter().map(|finding| finding.risk).max().unwrap_or(Risk::Safe);
     Assessment { risk, findings, touches }
+}
+
+/// Whether `shell` takes `command` for a whole one, as far as its grammar tells: what [`assess`] would not call
+/// `unparsed`, at a small part of the cost. Text that is not read at all is called whole: no more lines would mend it.
+pub fn parses(command: &str, shell: Shell) -> bool {
+    if command.len() > walk::MAX_TEXT || hidden(command).is_some() {
+        return true;
+    }
+    let tree = grammar::parse(&grammar::as_read(command, shell).0, shell, &grammar::Effort::default());
+    tree.is_none_or(|tree| !tree.root_node().has_error())
 }
 
 /// The part of `span` that is of `command`: fish's grammar gets a line end more, and a cut may go through a character.

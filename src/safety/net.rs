@@ -4,7 +4,7 @@ use super::Risk;
 use super::rules::Effect;
 use super::target;
 use super::walk::{Command, Walker};
-use super::word::{Flow, NETWORK, SECRET, SHELL, TOKEN, UNKNOWN, Word};
+use super::word::{Flow, NETWORK, PRIVATE, SHELL, TOKEN, UNKNOWN, Word};
 
 /// Programs that hand a file or what flows in to people or servers elsewhere.
 const UPLOADERS: &[&str] = &[
@@ -70,18 +70,24 @@ impl Walker {
             "systemctl" | "service" | "launchctl" => self.service(command),
             "aws" | "gsutil" | "rclone" => self.cloud_copy(command),
             "docker" | "podman" | "kubectl" => self.many(command),
+            "chpasswd" => {
+                let lines = command.stdin.text.as_deref().unwrap_or_default().lines();
+                if lines.into_iter().any(|line| line.starts_with("root:")) {
+                    self.flag("grant-admin", command.span);
+                }
+            }
             name if UPLOADERS.contains(&name) => {
                 let secret = command.args.iter().any(|word| {
                     let path = word.text.rsplit(['@', '=']).next().unwrap_or("");
-                    word.taint & SECRET != 0 || target::is_secret(path, self.cwd())
+                    word.taint & PRIVATE != 0 || target::is_private(path, self.cwd())
                 });
-                if secret || command.stdin.taint & SECRET != 0 {
+                if secret || command.stdin.taint & PRIVATE != 0 {
                     self.flag("send-secret", command.span);
                 }
             }
             "mail" | "mailx" | "mutt" | "sendmail" | "sftp" | "ftp" | "dig" | "nslookup" | "ping" | "host" => {
                 let taint = command.args.iter().fold(command.stdin.taint, |taint, word| taint | word.taint);
-                if taint & SECRET != 0 {
+                if taint & PRIVATE != 0 {
                     self.flag("send-secret", command.span);
                 }
             }
@@ -100,8 +106,8 @@ impl Walker {
                 matches!(previous, "-H" | "--header" | "-u" | "--user" | "-b" | "--cookie" | "--oauth2-bearer");
             let path = word.text.rsplit(['@', '<']).next().unwrap_or("");
             let file = word.text.contains('@') && !header && !word.text.contains("://");
-            secret |= word.taint & SECRET != 0 && !header;
-            secret |= (file || matches!(previous, "-T" | "--upload-file")) && target::is_secret(path, self.cwd());
+            secret |= word.taint & PRIVATE != 0 && !header;
+            secret |= (file || matches!(previous, "-T" | "--upload-file")) && target::is_private(path, self.cwd());
             token |= word.taint & TOKEN != 0
                 && !header
                 && (data.split(' ').any(|option| option == previous) || word.text.contains("://"));
@@ -110,7 +116,7 @@ impl Walker {
             .args
             .iter()
             .any(|word| matches!(word.text.as_str(), "-" | "@-" | "." | "-T-") || word.text.ends_with("=@-"));
-        if secret || token || command.stdin.taint & SECRET != 0 && reads_stdin {
+        if secret || token || command.stdin.taint & PRIVATE != 0 && reads_stdin {
             self.flag("send-secret", command.span);
         }
         let method = command.value_of("-X --request").map(|word| word.text.to_ascii_uppercase());
@@ -147,14 +153,14 @@ impl Walker {
 
     fn wget(&mut self, command: &Command) {
         let secret = command.args.iter().any(|word| {
-            word.taint & (SECRET | TOKEN) != 0 && !word.text.starts_with("--header")
+            word.taint & (PRIVATE | TOKEN) != 0 && !word.text.starts_with("--header")
                 || word
                     .text
                     .strip_prefix("--post-file=")
                     .or(word.text.strip_prefix("--body-file="))
-                    .is_some_and(|p| target::is_secret(p, self.cwd()))
+                    .is_some_and(|p| target::is_private(p, self.cwd()))
         });
-        if secret || command.value_of("--post-file").is_some_and(|file| target::is_secret(&file.text, self.cwd())) {
+        if secret || command.value_of("--post-file").is_some_and(|file| target::is_private(&file.text, self.cwd())) {
             self.flag("send-secret", command.span);
         }
         if command.has("--post-data --post-file --body-data --body-file --method") {
@@ -186,7 +192,7 @@ impl Walker {
         if changes {
             self.flag("remote-change", command.span);
         }
-        if command.stdin.taint & SECRET != 0 {
+        if command.stdin.taint & PRIVATE != 0 {
             self.flag("send-secret", command.span);
         }
     }
@@ -209,7 +215,7 @@ impl Walker {
             return self.flag("reverse-shell", command.span);
         }
         let arguments = command.args.iter().fold(0, |taint, word| taint | word.taint);
-        if (command.stdin.taint | arguments) & SECRET != 0 {
+        if (command.stdin.taint | arguments) & PRIVATE != 0 {
             return self.flag("send-secret", command.span);
         }
         if command.name != "telnet" && command.name != "openssl" && command.has("-l --listen -L") {
@@ -369,7 +375,7 @@ impl Walker {
             let from_here = sources.iter().any(|word| !remote(word)) || sources.is_empty();
             if remote(into) && (from_here || sources.iter().all(remote)) {
                 self.send(command, sources);
-                if command.stdin.taint & SECRET != 0 {
+                if command.stdin.taint & PRIVATE != 0 {
                     self.flag("send-secret", command.span);
                 }
             }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use tree_sitter::{Node, Tree};
+use tree_sitter::Node;
 
-use super::{grammar, zsh};
+use super::grammar::{self, Effort};
+use super::zsh;
 use crate::request::Shell;
 
 /// Most parts of one command.
@@ -15,7 +16,7 @@ const MAX_PARTS: usize = 12;
 pub fn parts(command: &str, shell: Shell) -> Vec<&str> {
     let text = if shell == Shell::Zsh { zsh::as_bash(command) } else { command.to_owned() };
     let mut found = Vec::new();
-    if let Some(tree) = tree(&text, shell) {
+    if let Some(tree) = grammar::parse(&text, shell, &Effort::default()) {
         collect(tree.root_node(), &text, &mut found);
     }
     let whole = found.is_empty().then_some(0..command.len());
@@ -32,7 +33,7 @@ pub fn commented(line: &str, shell: Shell) -> Option<(&str, &str)> {
         return None;
     }
     // zsh at a prompt knows no comments unless told to, but this one is not for zsh to read.
-    let tree = tree(line, if shell == Shell::Zsh { Shell::Bash } else { shell })?;
+    let tree = grammar::parse(line, if shell == Shell::Zsh { Shell::Bash } else { shell }, &Effort::default())?;
     let root = tree.root_node();
     let last = root.named_child(root.named_child_count().checked_sub(1)? as u32)?;
     if last.kind() != "comment" || last.end_byte() < line.trim_end().len() {
@@ -41,10 +42,6 @@ pub fn commented(line: &str, shell: Shell) -> Option<(&str, &str)> {
     let (command, comment) = (line.get(..last.start_byte())?.trim(), line.get(last.byte_range())?);
     let comment = comment.strip_prefix("# ")?.trim();
     (!command.is_empty() && !command.starts_with('#') && !comment.is_empty()).then_some((command, comment))
-}
-
-fn tree(text: &str, shell: Shell) -> Option<Tree> {
-    if grammar::tangled(text) { None } else { grammar::parse(text, shell) }
 }
 
 fn collect(node: Node, text: &str, found: &mut Vec<Range<usize>>) {

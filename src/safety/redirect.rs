@@ -22,6 +22,7 @@ impl Walker {
         for child in children(node).into_iter().filter(|child| child.is_named()) {
             match child.kind() {
                 "heredoc_redirect" => {
+                    late.extend(body.and_then(|body: Node| lost_dash(text, body.end_byte(), child)));
                     input = self.here_document(child, text);
                     for part in children(child).into_iter().filter(|part| part.is_named()) {
                         match part.kind() {
@@ -117,6 +118,15 @@ impl Walker {
         }
         out
     }
+}
+
+/// The word `-` between a command that ends at `from` and a here-document: the grammar reads it as a part of neither, or of
+/// `<<`.
+fn lost_dash(text: &str, from: usize, document: Node) -> Option<Span> {
+    let between = text.get(from..document.end_byte())?;
+    let at = from + between.len() - between.trim_start_matches([' ', '\t']).len();
+    let after = text[at..].strip_prefix('-')?;
+    after.starts_with([' ', '\t', '<']).then_some((at, at + 1))
 }
 
 /// The words that the grammar has for targets of a redirection.

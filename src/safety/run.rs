@@ -9,7 +9,7 @@ use super::scan::is_token_name;
 use super::target;
 use super::text::deceptive_name;
 use super::walk::{Command, Walker, some};
-use super::word::{Flow, HIDDEN, NETWORK, SECRET, SHELL, TOKEN, UNKNOWN, Word, unescape};
+use super::word::{Flow, HIDDEN, NETWORK, PRIVATE, SECRET, SHELL, TOKEN, UNKNOWN, Word, unescape};
 use crate::request::Shell;
 
 impl Command {
@@ -252,7 +252,8 @@ impl Walker {
                 Flow { present: true, taint, ..command.stdin.clone() }
             }
             "cat" => {
-                let flows: Vec<Flow> = operands.iter().map(|word| self.read(word)).collect();
+                let read = |word: &&Word| if word.text == "-" { command.stdin.clone() } else { self.read(word) };
+                let flows: Vec<Flow> = operands.iter().map(read).collect();
                 let mut out = Flow { taint, ..Flow::default() };
                 flows.into_iter().for_each(|flow| out.then(flow));
                 out
@@ -325,10 +326,11 @@ impl Walker {
     }
 
     fn other_output(&mut self, command: &Command, taint: u8) -> Flow {
-        let secret = command.operands().any(|word| target::is_secret(&word.text, self.cwd()));
-        let files =
-            command.operands().fold(0, |all, word| all | self.files.get(&word.text).map_or(0, |flow| flow.taint));
-        Flow::unseen(taint | files | if secret { SECRET } else { 0 })
+        let of_file = |word: &Word| match self.files.get(&word.text) {
+            Some(flow) => flow.taint,
+            None => self.read(word).taint & PRIVATE,
+        };
+        Flow::unseen(command.operands().map(of_file).fold(taint, |all, taint| all | taint))
     }
 }
 

@@ -1,4 +1,6 @@
-//! Turns raw words into resolved ones, and raw text into words where no syntax tree could be had.
+//! Turns raw words into resolved ones.
+
+use std::borrow::Cow;
 
 use super::walk::{MAX_TEXT, Walker, some};
 use super::word::{
@@ -316,39 +318,6 @@ impl Walker {
         self.files.insert(name, Flow { present: true, ..flow });
         end + 1
     }
-
-    /// Reads text without a syntax tree: cuts at operators and runs each piece as a simple command.
-    pub(super) fn tokens(&mut self, text: &str) -> Flow {
-        let mut flow = Flow::default();
-        for (piece, piped) in pieces(text, self.shell) {
-            let words: Vec<Word> = raw_words(piece).flat_map(|raw| self.words(raw, (0, text.len()))).collect();
-            let words: Vec<Word> = self.take_redirects(words);
-            let input = if piped { flow } else { Flow::default() };
-            flow = self.call(words, input, (0, text.len()));
-            flow.present = true;
-        }
-        Flow::unseen(flow.taint)
-    }
-
-    /// Takes `> file` out of plain tokens.
-    fn take_redirects(&mut self, words: Vec<Word>) -> Vec<Word> {
-        let mut kept: Vec<Word> = Vec::new();
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            let operator = word.text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
-            let Some(rest) = operator.strip_prefix('>') else {
-                kept.push(word);
-                continue;
-            };
-            let append = rest.starts_with('>');
-            let rest = rest.trim_start_matches(['>', '|', '!']);
-            let target = if rest.is_empty() { words.next() } else { Some(Word::new(rest, word.span)) };
-            if let Some(target) = target.filter(|target| !target.text.starts_with('&')) {
-                self.write(&target, &Flow::unseen(0), append);
-            }
-        }
-        kept
-    }
 }
 
 /// The letter that [`super::zsh`] left for a flag, and what follows it.
@@ -381,8 +350,12 @@ fn quoted_patterns(value: &str) -> String {
 }
 
 /// bash reads patterns in the value of a variable without quotes.
-fn open_patterns(value: &str) -> String {
-    ['*', '?', '['].iter().fold(value.to_owned(), |value, c| value.replace(&format!("{QUOTED}{c}"), &c.to_string()))
+fn open_patterns(value: &str) -> Cow<'_, str> {
+    if !value.contains(QUOTED) {
+        return Cow::Borrowed(value);
+    }
+    let open = |value: String, c: char| value.replace(&format!("{QUOTED}{c}"), &c.to_string());
+    Cow::Owned(['*', '?', '['].into_iter().fold(value.to_owned(), open))
 }
 
 /// A backslash: what it stands for; returns the bytes taken.
@@ -415,7 +388,7 @@ fn backticked(rest: &str) -> (String, usize) {
 }
 
 /// In fish `\'` does not end a single-quoted string.
-fn fish_quote_end(bytes: &[u8], at: usize) -> usize {
+pub(super) fn fish_quote_end(bytes: &[u8], at: usize) -> usize {
     let mut here = at + 1;
     while here < bytes.len() && bytes[here] != b'\'' {
         here += if bytes[here] == b'\\' { 2 } else { 1 };
@@ -434,65 +407,4 @@ pub(super) fn is_token_name(name: &str) -> bool {
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY", "CREDENTIAL"]
         .iter()
         .any(|part| name.contains(part))
-}
-
-/// Cuts at unquoted `;`, `|`, `&`, newline and brackets; says for each piece whether it reads from a pipe.
-fn pieces(text: &str, shell: Shell) -> Vec<(&str, bool)> {
-    let bytes = text.as_bytes();
-    let (mut found, mut from, mut at, mut piped) = (Vec::new(), 0, 0, false);
-    let mut closes = true;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 1,
-            b'\'' if shell == Shell::Fish => at = fish_quote_end(bytes, at),
-            b'\'' | b'"' => at = skip_quoted(bytes, at),
-            b'$' if closes && bytes.get(at + 1) == Some(&b'(') => {
-                let end = closing(text, at + 1, b'(', b')');
-                closes = end.is_some();
-                at = end.unwrap_or(at);
-            }
-            b'&' if at > 0 && bytes[at - 1] == b'>' || bytes.get(at + 1) == Some(&b'>') => {}
-            b';' | b'|' | b'&' | b'\n' | b'(' | b')' => {
-                found.push((&text[from..at], piped));
-                let pipe = bytes[at] == b'|'
-                    && bytes.get(at + 1) != Some(&b'|')
-                    && bytes.get(at.wrapping_sub(1)) != Some(&b'|');
-                piped = pipe && at > 0 && bytes[at - 1] != b'>';
-                from = at + 1;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    found.push((&text[from.min(text.len())..], piped));
-    found.retain(|(piece, _)| !piece.trim().is_empty());
-    found
-}
-
-/// Splits at unquoted blanks.
-fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
-    let bytes = piece.as_bytes();
-    let (mut words, mut at, mut from, mut closes) = (Vec::new(), 0, None, true);
-    while at < bytes.len() {
-        if bytes[at].is_ascii_whitespace() {
-            if let Some(start) = from.take() {
-                words.push(&piece[start..at]);
-            }
-        } else {
-            from.get_or_insert(at);
-            match bytes[at] {
-                b'\\' => at += 1,
-                b'\'' | b'"' => at = skip_quoted(bytes, at),
-                b'$' if closes && bytes.get(at + 1) == Some(&b'(') => {
-                    let end = closing(piece, at + 1, b'(', b')');
-                    closes = end.is_some();
-                    at = end.unwrap_or(at);
-                }
-                _ => {}
-            }
-        }
-        at += 1;
-    }
-    words.extend(from.map(|start| &piece[start..]));
-    words.into_iter()
 }

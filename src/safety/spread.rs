@@ -2,7 +2,7 @@
 
 use super::directory::Directory;
 use super::walk::{Command, Walker};
-use super::word::{Flow, HIDDEN, NETWORK, Place, SECRET, Span, UNKNOWN, Word};
+use super::word::{Flow, HIDDEN, NETWORK, PRIVATE, Place, Span, UNKNOWN, Word};
 use super::wrap::{SHELLS, after_options, join, own_options};
 use crate::request::Shell;
 
@@ -140,7 +140,7 @@ impl Walker {
             self.flag("listen", command.span);
         }
         let rest = after_options(&command.args, valued).get(1..).unwrap_or(&[]).to_vec();
-        if command.stdin.taint & SECRET != 0 {
+        if command.stdin.taint & PRIVATE != 0 {
             self.flag("send-secret", command.span);
         }
         if rest.is_empty() {

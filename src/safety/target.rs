@@ -476,6 +476,16 @@ fn is_secret_file(name: &str) -> bool {
         || [".pem", ".key", ".p12", ".pfx", ".kdbx", ".jks", ".keystore"].iter().any(|end| name.ends_with(end))
 }
 
+/// The saved history of a shell.
+pub(super) fn is_history(text: &str, cwd: Option<&str>) -> bool {
+    matches!(classify(text, cwd), Target::History)
+}
+
+/// A file that is not for other machines.
+pub(super) fn is_private(text: &str, cwd: Option<&str>) -> bool {
+    is_secret(text, cwd) || is_history(text, cwd)
+}
+
 /// A file whose content is a secret when read.
 pub(super) fn is_secret(text: &str, cwd: Option<&str>) -> bool {
     if text.contains([' ', '\n']) {

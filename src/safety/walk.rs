@@ -9,14 +9,16 @@ use std::collections::HashMap;
 use tree_sitter::{Node, Tree};
 
 use super::directory::Directory;
-use super::grammar::{parse, tangled};
+use super::grammar::{Effort, as_read, parse};
 use super::touch::Touch;
-use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, Taint, Word};
-use super::{Finding, Risk, redirect::add_span, rules, zsh, zsh_forms};
+use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, TYPED, Taint, Word};
+use super::{Finding, Risk, redirect::add_span, rules};
 use crate::request::Shell;
 
 /// Nesting that is followed: scripts in scripts, substitutions, blocks.
 const MAX_DEPTH: usize = 64;
+/// Findings kept; worse ones take the place of lesser ones.
+const MAX_FINDINGS: usize = 64;
 /// Simple commands looked at before the rest is called unseen.
 const MAX_COMMANDS: usize = 1500;
 /// Bytes of inner scripts parsed, all together.
@@ -74,6 +76,7 @@ pub(super) struct Walker {
     commands: usize,
     words_passed: usize,
     parsed: usize,
+    effort: Effort,
     /// The name of the last simple command, for redirections around it.
     pub(super) last_name: String,
     /// The name of the command before the last pipe.
@@ -108,6 +111,7 @@ impl Walker {
             commands: 0,
             words_passed: 0,
             parsed: 0,
+            effort: Effort::default(),
             last_name: String::new(),
             last_piped: String::new(),
             last_substituted: String::new(),
@@ -123,13 +127,16 @@ impl Walker {
         self.note(name, span, risk, reason);
     }
 
-    /// Notes a finding once.
+    /// Notes a finding once, at its worst.
     pub(super) fn note(&mut self, rule: &str, span: Span, risk: Risk, reason: &str) {
         let span = self.origin.unwrap_or(span);
-        if self.findings.len() < 64 && !self.findings.iter().any(|f| f.rule == rule && f.span == span) {
-            self.findings.push(Finding { rule: rule.into(), span, risk, reason: reason.into() });
-        } else if let Some(worst) = self.findings.iter_mut().find(|f| f.risk < risk) {
-            *worst = Finding { rule: rule.into(), span, risk, reason: reason.into() };
+        let finding = Finding { rule: rule.into(), span, risk, reason: reason.into() };
+        let known = self.findings.iter().position(|f| f.rule == rule && f.span == span);
+        match known.or_else(|| self.findings.iter().position(|f| f.risk < risk && self.findings.len() >= MAX_FINDINGS))
+        {
+            Some(at) if self.findings[at].risk < risk => self.findings[at] = finding,
+            None if self.findings.len() < MAX_FINDINGS => self.findings.push(finding),
+            _ => {}
         }
     }
 
@@ -160,22 +167,14 @@ impl Walker {
             self.flag("too-long", (0, text.len().min(MAX_TEXT)));
             return Flow::unseen(HIDDEN);
         }
-        let as_read = match self.shell {
-            Shell::Zsh => match zsh_forms::expand(text) {
-                Some(expanded) => {
-                    self.origin = Some(self.origin.unwrap_or((0, text.len())));
-                    zsh::as_bash(&expanded)
-                }
-                None => zsh::as_bash(text),
-            },
-            Shell::Bash => text.replace("<>", "> "),
-            Shell::Fish => format!("{text}\n"),
-        };
-        self.guesses |= self.shell != Shell::Fish && as_read != text;
-        let text = as_read;
+        let (read, expanded) = as_read(text, self.shell);
+        if expanded {
+            self.origin = Some(self.origin.unwrap_or((0, text.len())));
+        }
+        self.guesses |= self.shell != Shell::Fish && read != text;
+        let text = read;
         self.depth += 1;
-        let tree = if tangled(&text) { None } else { parse(&text, self.shell) };
-        let flow = match tree {
+        let flow = match parse(&text, self.shell, &self.effort) {
             Some(tree) => self.tree(&tree, &text, stdin),
             None => {
                 self.flag("too-long", (0, text.len()));
@@ -302,6 +301,12 @@ impl Walker {
                 _ => add_span(&mut raws, child),
             }
         }
+        // In `cat 0<in` the 0 is a word to the grammar where more than one stands before it.
+        let is_descriptor = |(from, to): &mut Span| {
+            let after = text[*to..].strip_prefix(['<', '>']);
+            after.is_some_and(|after| !after.starts_with('(')) && text[*from..*to].bytes().all(|b| b.is_ascii_digit())
+        };
+        raws.pop_if(is_descriptor);
         raws.extend(self.late_words.remove(&node.id()).unwrap_or_default());
         let mut words = Vec::new();
         let bare = raws.is_empty();
@@ -342,6 +347,7 @@ impl Walker {
         let first = words.remove(0);
         self.depth += 1;
         let name = first.text.rsplit('/').next().unwrap_or("").to_owned();
+        self.root_program(&first, span);
         self.last_name.clone_from(&name);
         let flow = self.execute(&first, Command { name, args: words, stdin, span });
         self.depth -= 1;
@@ -349,18 +355,24 @@ impl Walker {
     }
 
     /// What a file holds: known if this line wrote it.
-    pub(super) fn read(&mut self, word: &Word) -> Flow {
+    pub(super) fn read(&self, word: &Word) -> Flow {
         if let Some(flow) = self.files.get(&word.text) {
             return flow.clone();
         }
         let secret = super::target::is_secret(&word.text, self.cwd());
+        let typed = super::target::is_history(&word.text, self.cwd());
         match word.text.as_str() {
             "/dev/null" => return Flow::text(""),
             text if text.starts_with("/dev/tcp/") => return Flow::unseen(NETWORK),
             _ => {}
         }
         let endless = matches!(word.text.as_str(), "/dev/zero" | "/dev/urandom" | "/dev/random");
-        Flow::unseen(word.taint | if secret { SECRET } else { 0 } | if endless { ENDLESS } else { 0 })
+        Flow::unseen(
+            word.taint
+                | if secret { SECRET } else { 0 }
+                | if typed { TYPED } else { 0 }
+                | if endless { ENDLESS } else { 0 },
+        )
     }
 }
 

@@ -34,6 +34,10 @@ pub(super) const SECRET: Taint = 4;
 pub(super) const TOKEN: Taint = 8;
 /// It is what an interactive shell prints.
 pub(super) const SHELL: Taint = 16;
+/// It holds what a person typed into a shell: no secret to show, but one to send away.
+pub(super) const TYPED: Taint = 64;
+/// What is not for other machines.
+pub(super) const PRIVATE: Taint = SECRET | TYPED;
 /// It never ends: `/dev/zero`.
 pub(super) const ENDLESS: Taint = 32;
 

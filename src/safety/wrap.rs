@@ -163,6 +163,11 @@ impl Walker {
                 None
             }
             "ztcp" => {
+                if command.has("-l") {
+                    self.flag("listen", command.span);
+                } else if command.operands().next().is_some() && !command.has("-c -a") {
+                    self.flag("network-file", command.span);
+                }
                 self.variables.insert("REPLY".into(), (vec![UNKNOWN.to_string()], NETWORK));
                 None
             }
@@ -264,20 +269,17 @@ impl Walker {
         if login || own_options(command, valued).has("-D -R --chdir --chroot") {
             self.directory.base = Base::Unseen;
         }
-        self.root_program(rest, command.span);
         let flow = self.behind(rest, command.stdin.clone(), command.span);
         (self.root, self.other_user, self.directory.base) = before;
         flow
     }
 
     /// A script of unknown content, given all rights.
-    fn root_program(&mut self, words: &[Word], span: Span) {
-        let first = words.iter().find(|word| !super::walk::is_assignment(&word.text));
-        let Some(path) = first.map(|word| word.text.as_str()).filter(|_| self.root) else { return };
-        let local =
-            path.starts_with("./") || path.starts_with("~/") || path.starts_with("/tmp/") || path.starts_with("../");
+    pub(super) fn root_program(&mut self, program: &Word, span: Span) {
+        let path = program.text.as_str();
+        let local = ["./", "../", "~/", "/tmp/"].iter().any(|place| path.starts_with(place));
         let scripted = local || path.ends_with(".sh") || path.ends_with(".run");
-        if scripted && !path.contains("/bin/") {
+        if self.root && scripted && !path.contains("/bin/") {
             self.flag("unseen-code-root", span);
         }
     }

@@ -4,11 +4,14 @@
 
 use super::word::{closing, skip_quoted};
 
+/// Brackets without an end before the rest are left as they are: such a text is never parsed whole.
+const MAX_UNCLOSED: usize = 100;
+
 /// The text with zsh's own glyphs replaced, byte for byte.
 pub(super) fn as_bash(text: &str) -> String {
     let mut out = text.as_bytes().to_vec();
     let bytes = text.as_bytes();
-    let mut at = 0;
+    let (mut at, mut unclosed) = (0, 0);
     while at < bytes.len() {
         let word_start = at == 0 || b" \t\n;|&(".contains(&bytes[at - 1]);
         let next = bytes.get(at + 1).copied().unwrap_or(0);
@@ -29,8 +32,12 @@ pub(super) fn as_bash(text: &str) -> String {
             b'=' if word_start && next.is_ascii_alphabetic() => out[at] = b' ',
             b'$' if next == b'{' => at = flags(&mut out, bytes, at),
             b'$' if next == b'(' => at += 1,
-            b'(' if !word_start && next != b')' && !b"<>=$".contains(&bytes[at - 1]) => {
-                at = qualifier(&mut out, text, at);
+            // To look for the end of each takes time that grows with the square of their number.
+            b'(' if !word_start && next != b')' && !b"<>=$".contains(&bytes[at - 1]) && unclosed < MAX_UNCLOSED => {
+                match closing(text, at, b'(', b')') {
+                    Some(end) => at = qualifier(&mut out, text, at, end),
+                    None => unclosed += 1,
+                }
             }
             _ => {}
         }
@@ -94,8 +101,7 @@ fn qualifier_code(inside: &str) -> Option<(usize, usize)> {
 
 /// `*(.om[1])` after a pattern is a qualifier, `a(b|c)d` a group: the first is dropped, the second matches anything.
 /// The qualifier `(e:'code':)` runs code for each file, and becomes a command of its own.
-fn qualifier(out: &mut [u8], text: &str, at: usize) -> usize {
-    let Some(end) = closing(text, at, b'(', b')') else { return at };
+fn qualifier(out: &mut [u8], text: &str, at: usize, end: usize) -> usize {
     let inside = &text[at + 1..end];
     if let Some((from, to)) = qualifier_code(inside) {
         out[at..at + 1 + from].fill(b' ');

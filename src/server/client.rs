@@ -84,20 +84,21 @@ impl Client {
     ///
     /// # Errors
     /// What the server's pipeline reports; that it cannot be reached, or that it fell silent; a suggestion that is not
-    /// admitted here: what comes out of a socket is text like any other.
+    /// admitted here, and none at all: what comes out of a socket is text like any other.
     pub fn suggest(
         &self,
         request: Request,
         target: Target,
         on_text: &mut dyn FnMut(&str),
     ) -> std::result::Result<(Vec<Suggestion>, Timing), Fault> {
-        let shell = request.context.shell;
+        let (shell, wanted) = (request.context.shell, request.alternatives);
         let admit = |Suggestion { command, slot, confidence, .. }| {
+            let confidence = confidence.filter(|confidence| (0.0..=1.0).contains(confidence));
             pipeline::admit(command, slot, shell).map(|suggestion| Suggestion { confidence, ..suggestion })
         };
         match self.ask(Job { task: Task::Suggest(request), target }, on_text)? {
-            (Reply::Done { suggestions, timing }, connect_ms) => {
-                let suggestions = suggestions.into_iter().map(admit).collect::<Result<_>>()?;
+            (Reply::Done { suggestions, timing }, connect_ms) if !suggestions.is_empty() => {
+                let suggestions = suggestions.into_iter().take(wanted).map(admit).collect::<Result<_>>()?;
                 Ok((suggestions, Timing { connect_ms, ..timing }))
             }
             _ => Err(something_else().into()),
@@ -317,7 +318,7 @@ impl Connection {
         self.send(ask).await?;
         loop {
             match self.heard().await? {
-                Reply::Text(text) => on_text(&text),
+                Reply::Text(text) => on_text(pipeline::shown(&text)),
                 reply => return Ok(reply),
             }
         }

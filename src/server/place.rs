@@ -20,7 +20,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, flock},
+    fs::{FlockOperation, OFlags, flock},
     io::{Errno, FdFlags, fcntl_setfd},
     process::Pid,
 };
@@ -35,6 +35,11 @@ pub const STARTED: &str = "--started";
 
 /// What the line of the log begins with that tells the server's process.
 const OWNER: &str = "process ";
+
+/// What the log begins with while this process is the server.
+pub fn first_line() -> String {
+    format!("{OWNER}{}\n", std::process::id())
+}
 
 /// The right to serve a place. The lock belongs to the open file, which a server may share with its standard error, so
 /// it is given back in so many words.
@@ -142,7 +147,7 @@ impl Place {
 
     fn held(&self, listener: UnixListener, mut log: File, ours: Option<(u64, u64)>) -> Held {
         // Where it cannot be written, a server that hangs is not killed by `cmdai server stop`; all else works.
-        let _ = writeln!(log, "{OWNER}{}", std::process::id());
+        let _ = log.write_all(first_line().as_bytes());
         Held { listener, lock: Lock(log.into()), place: self.clone(), ours }
     }
 
@@ -152,14 +157,28 @@ impl Place {
     }
 
     fn locked_log(&self) -> Result<Option<File>> {
+        self.refuse_link()?;
         make_private(self.directory())?;
         let path = self.log();
         let what = || format!("could not open: {}", path.display());
-        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).context(what)?;
+        // Who could once write here may have left a link to a file that is not to be emptied.
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+        let log = options.open(&path).context(what)?;
         match flock(&log, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(log)),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(cause) => Err(cause).context(|| format!("could not lock: {}", path.display())),
+        }
+    }
+
+    /// Who may write beside the directory could have a link there lead anywhere.
+    fn refuse_link(&self) -> Result<()> {
+        match std::fs::symlink_metadata(self.directory()) {
+            Ok(found) if found.is_symlink() => {
+                Err(Error::new(format!("could not use directory: {}: it is a link", self.directory().display())))
+            }
+            _ => Ok(()),
         }
     }
 

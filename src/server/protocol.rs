@@ -154,7 +154,7 @@ pub async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncBufRead + Unpin))
         return Ok(None);
     }
     match timeout(FRAME_TIME, body(stream)).await {
-        Ok(body) => Ok(Some(serde_json::from_slice(&body?).map_err(bad)?)),
+        Ok(body) => Ok(Some(serde_json::from_slice(&body?).map_err(|cause| bad(other(&cause)))?)),
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "a frame was begun and not ended")),
     }
 }
@@ -183,6 +183,12 @@ pub fn frame(message: &impl Serialize) -> String {
     // Every message is a struct or enum of strings, numbers and lists, which cannot fail to become JSON.
     let json = serde_json::to_string(message).unwrap_or_default();
     format!("{}\n{json}", json.len())
+}
+
+/// What is wrong with a frame's JSON, without its text: that may hold words of a request.
+fn other(cause: &serde_json::Error) -> String {
+    let what = if cause.is_data() { "another message" } else { "broken JSON" };
+    format!("{what} at byte {}", cause.column())
 }
 
 fn bad(cause: impl std::fmt::Display) -> io::Error {

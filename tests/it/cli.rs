@@ -132,16 +132,33 @@ fn unknown_login_shell_is_named_and_a_flag_helps() {
 }
 
 #[test]
-fn broken_config_names_the_file_and_the_line() {
-    let mut env = TestEnv::without_model();
-    let path = env.home().join("config.toml");
-    fs::write(&path, "model = \"x\"\nthreads = [[\n").unwrap();
-    env.set("CMDAI_CONFIG", path.to_str().unwrap());
-    let outcome = env.run(&["list files"]);
-    assert_eq!(outcome.code, 1);
-    let first = outcome.stderr.lines().next().unwrap();
-    assert!(first.starts_with(&format!("cmdai: could not read {}: line 2: ", path.display())), "{first}");
-    assert!(outcome.stderr.lines().nth(1).unwrap().starts_with("hint: "));
+fn every_broken_config_of_the_table_is_one_line_that_names_the_file_and_the_line() {
+    let table = include_str!("../data/broken-configs.tsv").lines().filter(|line| !line.starts_with('#'));
+    let mut kinds = 0;
+    for row in table {
+        let cells: Vec<&str> = row.splitn(3, '\t').collect();
+        let [kind, line, text] = cells.as_slice() else { panic!("three cells wanted: {row}") };
+        let text = support::decode(text);
+        let mut env = TestEnv::without_model();
+        let path = env.home().join("config.toml");
+        fs::write(&path, &text).unwrap();
+        env.set("CMDAI_CONFIG", path.to_str().unwrap());
+        let wanted = format!("could not read {}: line {line}: ", path.display());
+        for args in [&["list files"][..], &["model", "list"]] {
+            let Outcome { code, stdout, stderr } = env.run(args);
+            assert!(matches!(code, 1 | 2) && stdout.is_empty(), "{row}: {code} {stdout}");
+            let lines: Vec<&str> = stderr.lines().collect();
+            assert!(lines[0].starts_with(&format!("cmdai: {wanted}")), "{row}: {stderr}");
+            assert!(lines.len() == 2 && lines[1].starts_with("hint: "), "{kind}: {stderr}");
+        }
+        let widget = env.run_with_stdin(&["widget", "--shell", "zsh"], b"list files");
+        assert!(widget.stdout.starts_with(&format!("1\n{wanted}")), "{row}: {}", widget.stdout);
+        assert_eq!((widget.stdout.lines().count(), widget.stderr.as_str()), (2, ""), "{row}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "{row}");
+        assert_eq!(fs::read_dir(env.home()).unwrap().count(), 1, "nothing is written: {row}");
+        kinds += 1;
+    }
+    assert!(kinds >= 60, "{kinds}");
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod gguf;
 mod gguf_broken;
 mod gguf_builder;
 mod history;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod hostile_server;
 mod hub;
 mod init;
 #[cfg(all(feature = "llama", target_os = "linux"))]
@@ -27,6 +29,8 @@ mod layers;
 mod line;
 #[cfg(feature = "llama")]
 mod llama;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod logs;
 #[cfg(mlx)]
 mod mlx;
 #[cfg(all(feature = "llama", target_os = "linux"))]

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use cmdai::request::Shell;
-use cmdai::safety::{Risk, assess, printable, rule_names};
+use cmdai::safety::{Finding, Risk, assess, parses, printable, rule_names};
 
-use crate::support::Random;
+use crate::support::{Random, decode};
 
 /// The rows of `tests/data/risk.tsv`: level, shell, command.
 fn rows() -> Vec<(Risk, Shell, String)> {
@@ -19,11 +19,6 @@ fn row(line: &str) -> (Risk, Shell, String) {
     let risk = [Risk::Safe, Risk::Caution, Risk::Dangerous].into_iter().find(|risk| risk.word() == *level);
     let shell = Shell::from_path(shell).expect("a known shell");
     (risk.expect("a known level"), shell, decode(command))
-}
-
-/// `\n` is a newline, `\\` a backslash.
-fn decode(cell: &str) -> String {
-    cell.split("\\\\").map(|part| part.replace("\\n", "\n")).collect::<Vec<_>>().join("\\")
 }
 
 /// One word of bash that stands for `text`.
@@ -239,6 +234,14 @@ fn the_worst_inputs_of_8_kib_are_rated_in_time_and_never_safe_when_cut() {
         "x=(",
         "$'",
         "a\n",
+        ")",
+        "a(b)",
+        "*(.)",
+        "[[a]]`",
+        "$[",
+        "for a (b) ",
+        "case b;",
+        "x=`<<-E ",
     ];
     for unit in units {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
@@ -282,4 +285,21 @@ fn a_comment_is_code_in_zsh_alone() {
     assert_eq!(assess(line, Shell::Zsh).risk, Risk::Dangerous);
     assert_eq!(assess(line, Shell::Bash).risk, Risk::Safe);
     assert_eq!(assess(line, Shell::Fish).risk, Risk::Safe);
+}
+
+#[test]
+fn line_parses_where_no_finding_calls_it_unparsed() {
+    let mut open = 0;
+    // The script of `eval` is all of its line.
+    for (_, shell, command) in rows().into_iter().filter(|(_, _, command)| !command.contains("eval")) {
+        let ends = command.char_indices().map(|(at, _)| at).chain([command.len()]);
+        for beginning in ends.skip(1).map(|end| &command[..end]) {
+            // One of a script inside the line has the span of that script's word.
+            let whole = |found: &Finding| found.rule == "unparsed" && found.span == (0, beginning.len());
+            let unparsed = assess(beginning, shell).findings.iter().any(whole);
+            open += usize::from(unparsed);
+            assert_eq!(parses(beginning, shell), !unparsed, "{}: {beginning}", shell.name());
+        }
+    }
+    assert!(open > 1000, "{open}");
 }

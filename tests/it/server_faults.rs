@@ -6,7 +6,7 @@ use std::{
     fs::{self, File, Permissions},
     os::unix::{
         fs::{PermissionsExt, chown, symlink},
-        net::UnixListener,
+        net::{UnixListener, UnixStream},
     },
     path::Path,
     process::{Child, Stdio},
@@ -243,7 +243,8 @@ fn foreign(home: &mut Resident) -> Child {
     command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(program).args(["server", "run"]);
     command.env("CMDAI_MODELS_DIR", "/nonexistent").stdin(Stdio::null()).stderr(Stdio::piped());
     let server = command.spawn().expect("it runs");
-    until("their server", || run.join("cmdai/server.sock").exists());
+    // Its file is there before anybody listens.
+    until("their server", || UnixStream::connect(run.join("cmdai/server.sock")).is_ok());
     server
 }
 
@@ -266,25 +267,87 @@ fn neither_side_talks_to_another_user() {
 fn place_that_cannot_be_had_is_done_without() {
     let home = Resident::new();
     let at = |name: &str| home.home().join(name);
-    fs::write(at("file"), "").expect("a file");
-    fs::create_dir(at("theirs")).expect("a directory");
-    fs::create_dir(at("theirs/cmdai")).expect("a directory");
-    chown(at("theirs/cmdai"), Some(OTHER), Some(OTHER)).expect("tests run as root");
-    fs::create_dir_all(at("full/cmdai")).expect("a directory");
-    // As on a full disk: it can be opened, and nothing be written.
-    symlink("/dev/full", at("full/cmdai/server.log")).expect("a link");
-    let long = at(&"long/".repeat(30));
-    for directory in [at("file"), "/proc/nowhere".into(), at("theirs"), at("full"), long] {
-        let outcome = answered_without(&home, &directory);
-        assert_eq!(
-            (outcome.code, outcome.stdout.as_str()),
-            (0, SHORT.1),
-            "{}: {}",
-            directory.display(),
-            outcome.stderr
-        );
+    // A runtime directory with something in it by the name `cmdai`.
+    let with = |name: &str, make: &dyn Fn(&Path)| {
+        fs::create_dir(at(name)).expect("a directory");
+        make(&at(name).join("cmdai"));
+        at(name)
+    };
+    let with_log = |name: &str, make: &dyn Fn(&Path)| {
+        with(name, &|cmdai| {
+            fs::create_dir(cmdai).expect("a directory");
+            make(&cmdai.join("server.log"));
+        })
+    };
+    let foreign = |path: &Path| {
+        fs::create_dir(path).expect("a directory");
+        chown(path, Some(OTHER), Some(OTHER)).expect("tests run as root");
+    };
+    fs::write(at("file"), "precious").expect("a file");
+    fs::create_dir(at("mine")).expect("a directory");
+    fs::set_permissions(at("mine"), Permissions::from_mode(0o755)).expect("ours");
+    foreign(&at("others"));
+    let link = |target: &'static str| move |path: &Path| symlink(target, path).expect("a link");
+    let places = [
+        at("file"),
+        "/proc/nowhere".into(),
+        "/sys/kernel".into(),
+        at(&"long/".repeat(30)),
+        with("theirs", &foreign),
+        with("link", &link("../mine")),
+        with("link to theirs", &link("../others")),
+        with("dangling", &link("nowhere")),
+        with("loop", &link("cmdai")),
+        with("no directory", &|path| fs::write(path, "precious").expect("a file")),
+        with_log("log is a link", &link("../../file")),
+        with_log("log is a directory", &|path| fs::create_dir(path).expect("a directory")),
+        // As on a full disk: it can be opened, and nothing be written.
+        with_log("full", &|path| {
+            let made = home.command("mknod").arg(path).args(["c", "1", "7"]).status();
+            assert!(made.expect("mknod runs").success(), "tests run as root");
+        }),
+    ];
+    for directory in &places {
+        let Outcome { code, stdout, stderr } = answered_without(&home, directory);
+        assert_eq!((code, stdout.as_str()), (0, SHORT.1), "{}: {stderr}", directory.display());
     }
     assert!(home.servers().is_empty());
+    for file in [at("file"), at("no directory").join("cmdai")] {
+        assert_eq!(fs::read(&file).expect("a file"), b"precious", "{}", file.display());
+    }
+    for directory in [at("mine"), at("others")] {
+        assert_eq!(fs::read_dir(&directory).expect("a directory").count(), 0, "{}", directory.display());
+        assert_eq!(fs::metadata(&directory).expect("a directory").permissions().mode() & 0o777, 0o755);
+    }
+}
+
+#[test]
+fn place_is_closed_to_others_and_found_by_any_name() {
+    let mut home = Resident::new();
+    let root = home.home().to_owned();
+    let at = |name: &str| root.join(name).to_str().expect("UTF-8").to_owned();
+    let cache = at("cache");
+    let open = at("open");
+    for directory in [&open, &at("open/cmdai"), &at("a b\nc 'd'"), &at("one"), &at("two")] {
+        fs::create_dir(directory).expect("a directory");
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).expect("ours");
+    }
+    let relative = Path::new(&cache).join("run");
+    home.set("CMDAI_CACHE_DIR", &cache);
+    for (variable, place) in [
+        (open.clone(), Path::new(&open).join("cmdai")),
+        (at("a b\nc 'd'"), Path::new(&at("a b\nc 'd'")).join("cmdai")),
+        (at("one/../two"), Path::new(&at("two")).join("cmdai")),
+        ("relative".into(), relative),
+    ] {
+        home.set("XDG_RUNTIME_DIR", &variable);
+        home.answers(SHORT);
+        assert_eq!(home.status().expect(&variable).requests, 1);
+        let mode = |path: &Path| fs::symlink_metadata(path).expect(&variable).permissions().mode() & 0o777;
+        assert_eq!((mode(&place), mode(&place.join("server.log"))), (0o700, 0o600), "{variable}");
+        home.kill_servers();
+        home.until_no_server();
+    }
 }
 
 fn answered_without(home: &Resident, directory: &Path) -> Outcome {

@@ -105,6 +105,11 @@ impl TestEnv {
     }
 }
 
+/// A cell of a table: `\n` is a newline, `\\` a backslash.
+pub(crate) fn decode(cell: &str) -> String {
+    cell.split("\\\\").map(|part| part.replace("\\n", "\n")).collect::<Vec<_>>().join("\\")
+}
+
 /// Numbers that are the same on every run (xorshift64, Marsaglia 2003). The seed is not 0.
 pub(crate) struct Random(pub u64);
 
