@@ -156,8 +156,8 @@ enum Inside {
 /// The words of `text` that surely name commands, a last one perhaps only begun.
 fn command_words(text: &str, shell: Shell) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    // A name that the text itself defines, or lists of patterns, are not told apart here.
-    if ["()", "function ", "case ", "switch "].iter().any(|sign| text.contains(sign)) {
+    // A name that the text itself defines, lists of patterns and here-documents are not told apart here.
+    if ["()", "function ", "case ", "switch ", "<<"].iter().any(|sign| text.contains(sign)) {
         return found;
     }
     let mut inside: Vec<Inside> = Vec::new();

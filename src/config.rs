@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     cli::EngineArgs,
+    context,
     engine::{self, Choice},
     error::{Context, Error, Result},
     model::store,
@@ -391,6 +392,11 @@ fn hub_home() -> Option<PathBuf> {
         (None, Some(cache)) => Some(Path::new(&cache).join("huggingface")),
         (None, None) => Some(dirs::home_dir()?.join(".cache/huggingface")),
     }
+}
+
+/// Where a command for `shell` runs: on this machine, with the programs of this process's `$PATH`.
+pub fn context(shell: Shell) -> context::Context {
+    context::Context { path: variable("PATH").unwrap_or_default(), ..context::Context::of(shell) }
 }
 
 /// The caller's login shell; bash where none is set, or one whose commands bash reads.

@@ -16,13 +16,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// The caller's machine, and the shell it asked for.
-    pub fn capture(shell: Shell) -> Self {
-        let path = std::env::var_os("PATH").map(|path| path.to_string_lossy().into_owned());
-        Self { path: path.unwrap_or_default(), ..Self::of(shell) }
-    }
-
-    /// As much as goes into a prompt.
+    /// As much of the machine and the shell as goes into a prompt.
     pub fn of(shell: Shell) -> Self {
         Self { shell, os: Os::current(), path: String::new() }
     }

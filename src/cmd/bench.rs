@@ -69,7 +69,7 @@ fn requests(config: &Config, rounds: usize) -> Result<Vec<Timing>> {
             thread::sleep(ALONE);
         }
         for words in REQUESTS {
-            let request = pipeline::request(words, Context::capture(shell), 1)?;
+            let request = pipeline::request(words, config::context(shell), 1)?;
             let answered = answer_request(config, request, &|spec| Err(Store::absent(spec)), &mut |_| {});
             match answered {
                 Ok(Answered { timing, .. }) if round > 0 => timings.push(timing),

@@ -72,7 +72,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
 fn answer(engine: &mut dyn Engine, row: Row, shell: Shell, alternatives: usize) -> Answer {
     let start = Instant::now();
     let mut candidates = Candidates::default();
-    let outcome = pipeline::request(&row.request, context::Context::capture(shell), alternatives)
+    let outcome = pipeline::request(&row.request, config::context(shell), alternatives)
         .and_then(|request| pipeline::suggest(engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}));
     let seconds = start.elapsed().as_secs_f64();
     let (timing, error) = match outcome {

@@ -49,7 +49,7 @@ pub fn prove(args: &EngineArgs) -> Result<()> {
 }
 
 fn request() -> Result<Request> {
-    pipeline::request(WORDS, Context::capture(Shell::Bash), 1)
+    pipeline::request(WORDS, config::context(Shell::Bash), 1)
 }
 
 /// A suggestion computed in this process.

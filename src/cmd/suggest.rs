@@ -42,7 +42,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     for warning in config.warnings() {
         note(&format!("cmdai: {warning}"));
     }
-    let request = pipeline::request(&words, Context::capture(shell), args.alternatives.into())?;
+    let request = pipeline::request(&words, config::context(shell), args.alternatives.into())?;
     let sign = waiting_sign();
     let mut growing = Growing::default();
     let outcome = answer_request(&config, request, &|spec| sign.suspend(|| offer_pull(spec, &config)), &mut |text| {
@@ -79,7 +79,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
 /// As [`run`]; a dangerous suggestion where the person wants none.
 pub fn answer(text: &str, args: &WidgetArgs, preview: &mut dyn FnMut(&str)) -> Result<Answer> {
     let config = Config::load(&EngineArgs::default())?;
-    let context = Context::capture(args.shell);
+    let context = config::context(args.shell);
     let missing = |spec: &ModelSpec| Err(Store::absent(spec));
     if args.explain {
         let command = pipeline::checked(text)?;
@@ -126,7 +126,7 @@ pub fn explain_command(args: &ExplainArgs) -> Result<()> {
     let config = Config::load(&args.engine)?;
     let sign = waiting_sign();
     let missing = |spec: &ModelSpec| sign.suspend(|| offer_pull(spec, &config));
-    let outcome = meanings(&config, command, &Context::capture(shell), &missing, &mut |_| {});
+    let outcome = meanings(&config, command, &config::context(shell), &missing, &mut |_| {});
     sign.finish_and_clear();
     let text: String = lines(&outcome?).iter().map(|line| format!("{line}\n")).collect();
     note(&rated(command, shell));

@@ -169,7 +169,9 @@ impl<'a> Asked<'a> {
         let (mut shown, mut missing) = (0, None);
         let usage = engine.generate(prompt, params, &mut |piece| {
             text.push_str(piece);
-            missing = names.missing(&text, false);
+            if !text.contains('\n') {
+                missing = names.missing(&text, false);
+            }
             if missing.is_some() {
                 return ControlFlow::Break(());
             }
@@ -190,7 +192,9 @@ impl<'a> Asked<'a> {
         timing.prefill_ms += usage.prefill_ms;
         timing.decode_ms += usage.decode_ms;
         timing.decoded_tokens += usage.decoded_tokens;
-        let missing = missing.or_else(|| names.missing(&text, true));
+        // Of several lines all is known only once they are joined.
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let missing = missing.or_else(|| names.missing(line, true).filter(|_| !line.contains('\n')));
         let likelihood = usage.likelihood.map(|likelihood| likelihood.sum);
         Ok(Written { text, cut: usage.cut, stuck: usage.stuck, likelihood, missing })
     }
@@ -204,8 +208,12 @@ impl<'a> Asked<'a> {
             Err(Error::NoCommand("that is no task for a command, or it says too little".into()))
         } else {
             let shell = self.request.context.shell;
-            parse::command(&text, !written.cut, |command| end(command, shell))
-                .and_then(|(command, slot)| admit(command, slot, shell))
+            parse::command(&text, !written.cut, |command| end(command, shell)).and_then(|(command, slot)| {
+                match self.names.missing(&command, true) {
+                    None => admit(command, slot, shell),
+                    Some(word) => Err(Error::NoCommand(self.names.absent(&command[word]))),
+                }
+            })
         };
         self.timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
         // That no command does it is an answer like another; what is none is the last resort.

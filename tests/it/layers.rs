@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("blast_radius", &["safety"]),
     ("cli", &["request", "model"]),
     ("commands", &["context", "request"]),
-    ("config", &["cli", "engine", "error", "model", "request"]),
+    ("config", &["cli", "context", "engine", "error", "model", "request"]),
     ("context", &["request"]),
     ("engine", &["engine", "model", "error", "platform"]),
     ("error", &[]),

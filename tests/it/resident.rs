@@ -205,7 +205,7 @@ impl Resident {
         };
         let spec = ModelSpec::parse(MODEL).expect("a name of the catalogue");
         let model = Store::new(settings).locate(&spec).expect("a store").expect("a model");
-        let request = pipeline::request(words, Context::capture(Shell::Bash), 1).expect("words");
+        let request = pipeline::request(words, Context::of(Shell::Bash), 1).expect("words");
         Job { task: Task::Suggest(request), target: Target { model, engine: "llama.cpp".into(), threads: Some(1) } }
     }
 }

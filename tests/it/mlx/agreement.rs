@@ -155,7 +155,7 @@ mod with_llama {
     }
 
     fn command(engine: &mut dyn Engine, words: &str) -> String {
-        let request = pipeline::request(words, Context::capture(Shell::Bash), 1).unwrap();
+        let request = pipeline::request(words, Context::of(Shell::Bash), 1).unwrap();
         let mut made = Candidates::default();
         let outcome = pipeline::suggest(engine, &request, &mut made, &Interrupt::default(), &mut |_| {});
         outcome.map_or_else(|error| error.to_string(), |_| made.found[0].command.clone())
