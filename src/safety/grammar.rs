@@ -69,6 +69,8 @@ pub(super) fn parse(text: &str, shell: Shell, effort: &Effort) -> Option<Tree> {
             let language = if fish { tree_sitter_fish::language() } else { tree_sitter_bash::LANGUAGE.into() };
             parser.set_language(&language).ok()?;
         }
+        // The parse of a short script comes to its end before it reports anything.
+        take(&effort.steps, 1);
         let mut go_on = |_: &tree_sitter::ParseState| {
             take(&effort.steps, 1);
             if effort.is_left() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -146,5 +148,11 @@ mod tests {
             // What is left is for the whole line: nothing more is parsed.
             assert!(parse(&fill("a b "), Shell::Bash, &effort).is_none(), "{unit}");
         }
+    }
+    #[test]
+    fn short_scripts_without_number_are_given_up_too() {
+        let effort = Effort::default();
+        let parsed = (0..1000).take_while(|_| parse("a `", Shell::Bash, &effort).is_some()).count();
+        assert!((100..500).contains(&parsed), "{parsed}");
     }
 }

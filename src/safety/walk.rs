@@ -301,13 +301,13 @@ impl Walker {
                 _ => add_span(&mut raws, child),
             }
         }
-        // In `cat 0<in` the 0 is a word to the grammar where more than one stands before it.
-        let is_descriptor = |(from, to): &mut Span| {
-            let after = text[*to..].strip_prefix(['<', '>']);
-            after.is_some_and(|after| !after.starts_with('(')) && text[*from..*to].bytes().all(|b| b.is_ascii_digit())
-        };
-        raws.pop_if(is_descriptor);
         raws.extend(self.late_words.remove(&node.id()).unwrap_or_default());
+        // In `nc host 9 0<in` the 0 is one word more to the grammar.
+        raws.retain(|(from, to)| {
+            let after = text[*to..].strip_prefix(['<', '>']);
+            let redirects = after.is_some_and(|after| !after.starts_with('('));
+            !redirects || text[*from..*to].bytes().any(|b| !b.is_ascii_digit())
+        });
         let mut words = Vec::new();
         let bare = raws.is_empty();
         for child in assigned {
