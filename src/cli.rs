@@ -106,7 +106,7 @@ pub struct SuggestArgs {
     /// Say on stderr why the command has its risk, and where the time went
     #[arg(long)]
     pub explain: bool,
-    /// Print the command piece by piece, as it is written
+    /// Print the command piece by piece, as it is written: the first answer counts, without a second look
     #[arg(long, conflicts_with = "json")]
     pub stream: bool,
     /// Say on stderr where the time went

@@ -70,12 +70,14 @@ struct File {
     #[serde(deserialize_with = "checked::server_idle")]
     server_idle: Option<String>,
     warm_up: Option<bool>,
+    second_look: Option<bool>,
     #[serde(deserialize_with = "checked::dangerous")]
     dangerous: Option<String>,
     remote: remote::Table,
 }
 
-const KNOWN_KEYS: [&str; 8] = ["model", "engine", "threads", "server", "server_idle", "warm_up", "dangerous", "remote"];
+const KNOWN_KEYS: [&str; 9] =
+    ["model", "engine", "threads", "server", "server_idle", "warm_up", "second_look", "dangerous", "remote"];
 
 /// Time without a request after which the server leaves.
 const SERVER_IDLE: &str = "15m";
@@ -196,6 +198,14 @@ impl Config {
     /// `CMDAI_WARM_UP` is neither yes nor no.
     pub fn warm_up(&self) -> Result<Setting<bool>> {
         self.switch("warm_up", "CMDAI_WARM_UP", self.file.warm_up)
+    }
+
+    /// Whether a model that is not sure of its answer gives another one, with examples before it.
+    ///
+    /// # Errors
+    /// As of [`Config::server`].
+    pub fn second_look(&self) -> Result<Setting<bool>> {
+        self.switch("second_look", "CMDAI_SECOND_LOOK", self.file.second_look)
     }
 
     /// Time without a request after which the server leaves; zero for never.

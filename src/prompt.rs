@@ -143,7 +143,8 @@ mod tests {
     }
 
     fn request(words: &str, shell: Shell, os: Os) -> Request {
-        Request { words: words.into(), current: None, context: Context { os, ..Context::of(shell) }, alternatives: 1 }
+        let context = Context { os, ..Context::of(shell) };
+        Request { words: words.into(), current: None, context, alternatives: 1, second_look: true }
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct Request {
     pub context: crate::context::Context,
     /// How many different commands are wanted, at least 1.
     pub alternatives: usize,
+    /// Whether a model that is not sure of its answer gives another one, with examples before it.
+    pub second_look: bool,
 }
 
 /// One part of a command and what it does.

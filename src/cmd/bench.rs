@@ -12,7 +12,6 @@ use super::suggest::{Answered, answer_request, find};
 use crate::{
     cli::BenchArgs,
     config::{self, Config},
-    context::Context,
     engine::{self, BareRates},
     error::{Error, Result},
     model::store::{Record, Store},

@@ -11,12 +11,11 @@ use super::{suggest, visible};
 use crate::{
     cli::EvalArgs,
     config::{self, Config},
-    context,
     engine::{Engine, Interrupt},
     error::{Context, Error, Result},
     model::store::Store,
     pipeline::{self, Candidates},
-    request::{Shell, Suggestion, Timing},
+    request::{Request, Shell, Suggestion, Timing},
     safety::Risk,
 };
 
@@ -54,6 +53,7 @@ struct Answer {
 pub fn run(args: &EvalArgs) -> Result<()> {
     let shell = args.shell.map_or_else(config::login_shell, Ok)?;
     let config = Config::load(&args.engine)?;
+    let second_look = config.second_look()?.value;
     let mut engine = suggest::open(&config, &|spec| Err(Store::absent(spec)))?;
     let mut out = io::stdout().lock();
     for (number, line) in io::stdin().lock().lines().enumerate() {
@@ -62,17 +62,18 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             continue;
         }
         let row: Row = serde_json::from_str(&line).context(|| format!("could not read row {}", number + 1))?;
-        let answer = answer(engine.as_mut(), row, shell, args.alternatives.into());
+        let answer = answer(engine.as_mut(), row, shell, args.alternatives.into(), second_look);
         let text = serde_json::to_string(&answer).context(|| "could not write a row")?;
         writeln!(out, "{text}").and_then(|()| out.flush()).context(|| "could not write a row")?;
     }
     Ok(())
 }
 
-fn answer(engine: &mut dyn Engine, row: Row, shell: Shell, alternatives: usize) -> Answer {
+fn answer(engine: &mut dyn Engine, row: Row, shell: Shell, alternatives: usize, second_look: bool) -> Answer {
     let start = Instant::now();
     let mut candidates = Candidates::default();
     let outcome = pipeline::request(&row.request, config::context(shell), alternatives)
+        .map(|request| Request { second_look, ..request })
         .and_then(|request| pipeline::suggest(engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}));
     let seconds = start.elapsed().as_secs_f64();
     let (timing, error) = match outcome {

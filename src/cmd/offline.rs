@@ -4,8 +4,7 @@
 use super::{suggest, visible};
 use crate::{
     cli::EngineArgs,
-    config::Config,
-    context::Context,
+    config::{self, Config},
     engine::{self, Engine, Interrupt},
     error::{Error, Result},
     model::store::Store,

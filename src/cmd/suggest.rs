@@ -42,7 +42,10 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     for warning in config.warnings() {
         note(&format!("cmdai: {warning}"));
     }
+    // What is printed while it is written stays, so the first answer counts.
+    let second_look = config.second_look()?.value && !args.stream;
     let request = pipeline::request(&words, config::context(shell), args.alternatives.into())?;
+    let request = Request { second_look, ..request };
     let sign = waiting_sign();
     let mut growing = Growing::default();
     let outcome = answer_request(&config, request, &|spec| sign.suspend(|| offer_pull(spec, &config)), &mut |text| {
@@ -88,6 +91,7 @@ pub fn answer(text: &str, args: &WidgetArgs, preview: &mut dyn FnMut(&str)) -> R
     }
     let text = text.trim().trim_start_matches('#');
     let request = pipeline::request(text, context, args.candidate.into())?;
+    let request = Request { second_look: config.second_look()?.value, ..request };
     let mut suggestions = answer_request(&config, request, &missing, preview)?.suggestions;
     if suggestions.len() < args.candidate.into() {
         return Ok(Answer::NoMore);

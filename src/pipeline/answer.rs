@@ -101,12 +101,12 @@ impl<'a> Asked<'a> {
                 && safety::parses(command, shell)
                 && (os == Os::Linux || !examples::needs_gnu(command))
         };
-        if self.is_new() { examples::like(&self.request.words, runs) } else { Vec::new() }
+        if self.request.current.is_none() { examples::like(&self.request.words, runs) } else { Vec::new() }
     }
 
-    /// Whether the words are all there is to go by.
-    pub(super) fn is_new(&self) -> bool {
-        self.request.current.is_none()
+    /// Whether examples may help: the words are all there is to go by, and the person can wait for it.
+    pub(super) fn may_look_again(&self) -> bool {
+        self.request.second_look && self.request.current.is_none()
     }
 
     /// An answer, with `nearest` shown before the words. Where it names a program that is not here, it is written again

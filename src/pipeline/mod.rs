@@ -39,7 +39,7 @@ pub fn request(text: &str, context: Context, alternatives: usize) -> Result<Requ
         Some((command, change)) => (change, Some(command.to_owned())),
         None => (text, None),
     };
-    Ok(Request { words: words.to_owned(), current, context, alternatives })
+    Ok(Request { words: words.to_owned(), current, context, alternatives, second_look: true })
 }
 
 /// What a person wrote, without the space around it.
@@ -105,7 +105,7 @@ impl Candidates {
     fn first(&mut self, asked: &mut Asked, on_text: &mut dyn FnMut(&str)) -> Result<()> {
         let mut outcomes = vec![asked.answer(&[], Which::Best, on_text)?];
         self.asked = 1;
-        if outcomes[0].is_doubtful() && asked.is_new() {
+        if outcomes[0].is_doubtful() && asked.may_look_again() {
             let nearest = asked.nearest();
             let is_lost = nearest.is_empty() || outcomes[0].is_echo();
             let examples = if is_lost { &examples::NO_COMMAND[..] } else { &nearest };
@@ -375,8 +375,10 @@ mod tests {
         assert!(!shown.contains("no-such"), "{shown}");
         let error = answer(["no-such-top", "no-such-htop -d"]).unwrap_err().to_string();
         assert!(error.starts_with("no command could be made: no-such-top is not installed here"), "{error}");
-        let error = self::answer("no-such-top").unwrap_err().to_string();
-        assert!(error.contains("no-such-top is not installed here"), "an engine that is not steered: {error}");
+        let unsteered = &mut Says("no-such-top");
+        let error = suggest(unsteered, &request, &mut Candidates::default(), &Interrupt::default(), &mut |_| {});
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("no-such-top is not installed here"), "{error}");
     }
 
     /// An engine that answers one thing by itself and another after examples, each with the likelihood it is given.

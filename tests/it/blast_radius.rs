@@ -239,7 +239,7 @@ fn widget_says_it_behind_the_reason() {
 #[test]
 fn suggest_and_its_explanation_and_its_json_say_it() {
     let (_chat, env) = answering(&["sudo rm -rf work", "rm -rf work", "mv work/1 work/2"]);
-    let outcome = env.run(&["suggest", "--shell", "bash", "--explain", "x"]);
+    let outcome = env.run(&["suggest", "--shell", "bash", "--explain", "x by sudo"]);
     assert!(
         outcome.stderr.starts_with(&format!("caution: runs as administrator (deletes {NUMBERS})\n")),
         "{}",

@@ -484,3 +484,15 @@ fn model_to_use_is_written_into_the_settings_and_the_rest_stays() {
         assert_eq!(fs::read_to_string(&file).unwrap(), odd);
     }
 }
+
+#[test]
+fn question_of_fact_gets_a_line_and_no_command() {
+    let mut env = TestEnv::with_model();
+    let words = "what is the capital of france";
+    let Outcome { code, stdout, stderr } = env.run(&[words]);
+    assert_eq!((code, stdout.as_str()), (3, ""), "{stderr}");
+    assert!(stderr.starts_with("cmdai: no command could be made: that is no task for a command"), "{stderr}");
+    env.set("CMDAI_SECOND_LOOK", "0");
+    let Outcome { code, stdout, stderr } = env.run(&[words]);
+    assert!(code == 0 && !stdout.is_empty() && stderr.contains("not sure it is right"), "{stdout}{stderr}");
+}

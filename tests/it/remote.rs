@@ -146,7 +146,8 @@ fn further_alternatives_are_drawn_with_seeds_of_their_own() {
     let outcome = env(&chat.url).run(&["suggest", "--alternatives", "3", WORDS]);
     assert_eq!(outcome.stdout, "ls\necho\ndu\n", "{}", outcome.stderr);
     let tails: Vec<String> = chat.seen().iter().map(|seen| seen.body.split_once("}],").unwrap().1.to_owned()).collect();
-    let wanted = [("0.0", 0), ("0.8", 1), ("0.8", 2), ("0.8", 3)];
+    // The second one is the likeliest behind examples.
+    let wanted = [("0.0", 0), ("0.0", 0), ("0.8", 1), ("0.8", 2)];
     let wanted = wanted.map(|(t, seed)| format!(r#""temperature":{t},"seed":{seed},"max_tokens":160,"stream":true}}"#));
     assert_eq!(tails, wanted);
 }

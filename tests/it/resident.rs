@@ -21,7 +21,7 @@ use cmdai::{
         store::{Settings, Store},
     },
     pipeline,
-    request::{Shell, Suggestion, Timing},
+    request::{Request, Shell, Suggestion, Timing},
     server::{
         client::{Client, Fault},
         place::Place,
@@ -85,6 +85,8 @@ impl Resident {
         env.set("CMDAI_ENGINE", "llama");
         env.set("CMDAI_THREADS", "1");
         env.set("CMDAI_SERVER", "1");
+        // The small model is rarely sure, and what is tested here is not its answers.
+        env.set("CMDAI_SECOND_LOOK", "0");
         // Should this process be killed itself.
         env.set("CMDAI_SERVER_IDLE", "3m");
         let run = env.home().join("run");
@@ -206,6 +208,7 @@ impl Resident {
         let spec = ModelSpec::parse(MODEL).expect("a name of the catalogue");
         let model = Store::new(settings).locate(&spec).expect("a store").expect("a model");
         let request = pipeline::request(words, Context::of(Shell::Bash), 1).expect("words");
+        let request = Request { second_look: false, ..request };
         Job { task: Task::Suggest(request), target: Target { model, engine: "llama.cpp".into(), threads: Some(1) } }
     }
 }
