@@ -319,6 +319,21 @@ mod tests {
     }
 
     #[test]
+    fn any_text_is_taken_and_cut_between_characters() {
+        const PIECES: [&str; 16] =
+            ["$(", "((", "))", "é", "'", "\"", "`", "${", "}", "=", "a", " ", "|", "#", "\\", "<("];
+        let mut texts = vec![String::new()];
+        for _ in 0..4 {
+            texts = texts.iter().flat_map(|text| PIECES.map(|piece| format!("{text}{piece}"))).collect();
+            for text in &texts {
+                for shell in [Shell::Bash, Shell::Fish] {
+                    assert!(command_words(text, shell).into_iter().all(|word| text.get(word).is_some()), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn only_what_is_here_is_admitted() {
         let directory = std::env::temp_dir().join(format!("cmdai-names-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();

@@ -59,7 +59,7 @@ mod with_llama {
         error::Result,
         model::{gguf::GgufFile, tokenizer::Tokenizer},
         pipeline::{self, Candidates},
-        request::Shell,
+        request::{Request, Shell},
     };
 
     use super::*;
@@ -156,6 +156,8 @@ mod with_llama {
 
     fn command(engine: &mut dyn Engine, words: &str) -> String {
         let request = pipeline::request(words, Context::of(Shell::Bash), 1).unwrap();
+        // One prompt a request: what is compared is the engines.
+        let request = Request { second_look: false, ..request };
         let mut made = Candidates::default();
         let outcome = pipeline::suggest(engine, &request, &mut made, &Interrupt::default(), &mut |_| {});
         outcome.map_or_else(|error| error.to_string(), |_| made.found[0].command.clone())
