@@ -35,6 +35,9 @@ const VERY_SURE: f32 = -0.7;
 /// Two answers are about as likely within this: the one is twice as likely as the other.
 const ABOUT: f32 = 0.7;
 
+/// What an answer loses that leaves out a path: however likely, it is doubtful.
+const LEFT_OUT: f32 = -2.0;
+
 /// The log-probability of what is no answer.
 const NEVER: Option<f32> = Some(f32::NEG_INFINITY);
 
@@ -217,9 +220,23 @@ impl<'a> Asked<'a> {
         };
         self.timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
         // That no command does it is an answer like another; what is none is the last resort.
-        let counts = suggestion.is_ok() || is_refusal;
-        let likelihood = if counts { written.likelihood } else { written.likelihood.and(NEVER) };
+        let likelihood = match &suggestion {
+            Ok(suggestion) if self.leaves_out_a_path(&suggestion.command) => {
+                written.likelihood.map(|sum| sum + LEFT_OUT)
+            }
+            Err(_) if !is_refusal => written.likelihood.and(NEVER),
+            _ => written.likelihood,
+        };
         Outcome { suggestion, likelihood }
+    }
+
+    /// Whether the person named a file with its folder, and `command` does not: `gzip app.log` for `logs/app.log`.
+    fn leaves_out_a_path(&self, command: &str) -> bool {
+        let bare =
+            |word: &'_ str| word.trim_matches(|c: char| "\"'`.,;:!?()".contains(c)).trim_end_matches('/').to_owned();
+        let words = self.request.words.split_whitespace().map(bare);
+        let mut paths = words.filter(|word| word.trim_start_matches('/').contains('/') && !word.contains("://"));
+        paths.any(|path| !command.contains(&path))
     }
 }
 

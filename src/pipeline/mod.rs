@@ -426,6 +426,21 @@ mod tests {
     }
 
     #[test]
+    fn answer_that_leaves_out_a_path_is_doubted() {
+        let made = |alone, shown, words: &str| {
+            let mut engine = Doubts { alone: (alone, -0.2), shown: (shown, -0.9), asked: Vec::new() };
+            let (request, mut candidates) =
+                (request(words, Context::of(Shell::Bash), 1).unwrap(), Candidates::default());
+            suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
+            candidates.found[0].command.clone()
+        };
+        let words = "gzip logs/app.log but keep the original";
+        assert_eq!(made("gzip app.log", "gzip -k logs/app.log", words), "gzip -k logs/app.log");
+        assert_eq!(made("gzip -k 'logs/app.log'", "gzip -k logs/app.log", words), "gzip -k 'logs/app.log'");
+        assert_eq!(made("ls src", "ls -R src", "list the files in src/"), "ls src");
+    }
+
+    #[test]
     fn likelier_answer_is_trusted_more() {
         let confidence = |sum| {
             let mut engine = Doubts { alone: ("ls", sum), shown: ("ls", sum), asked: Vec::new() };
