@@ -29,9 +29,6 @@ const TEMPERATURE: f32 = 0.8;
 /// The log-probability of an answer above which the model is sure of it (docs/measurements.md, suggestion quality).
 const SURE: f32 = -1.6;
 
-/// As much, for a command that takes something away.
-const VERY_SURE: f32 = -0.7;
-
 /// Two answers are about as likely within this: the one is twice as likely as the other.
 const ABOUT: f32 = 0.7;
 
@@ -243,8 +240,7 @@ impl<'a> Asked<'a> {
 impl Outcome {
     /// Whether it deserves another look: the model is not sure of it, or only says what it was told.
     pub(super) fn is_doubtful(&self) -> bool {
-        let sure = if self.risk() > Risk::Safe { VERY_SURE } else { SURE };
-        self.likelihood.is_some_and(|likelihood| likelihood < sure || self.is_echo())
+        self.likelihood.is_some_and(|likelihood| likelihood < SURE || self.is_echo())
     }
 
     /// Whether it is the likelier one; of two that are about as likely, the harmless one is better.
