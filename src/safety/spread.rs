@@ -139,7 +139,9 @@ impl Walker {
         if own_options(command, valued).has("-L -R -D -W -w") {
             self.flag("listen", command.span);
         }
-        let rest = after_options(&command.args, valued).get(1..).unwrap_or(&[]).to_vec();
+        // Options may stand behind the host too, and `--` ends them.
+        let behind = after_options(&command.args, valued).get(1..).unwrap_or(&[]);
+        let rest = after_options(behind, valued).to_vec();
         if command.stdin.taint & PRIVATE != 0 {
             self.flag("send-secret", command.span);
         }
