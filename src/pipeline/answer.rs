@@ -17,7 +17,7 @@ use crate::{
     parse, prompt,
     quoted::{self, Quoted},
     request::{Request, Suggestion, Timing},
-    safety::{self, Risk},
+    safety::{self, Action, Risk, Touch},
 };
 
 /// Most tokens of an answer; the longest command of the evaluation set has 94.
@@ -246,16 +246,19 @@ impl Outcome {
     /// Whether it is the likelier one; of two that are about as likely, the harmless one is better.
     pub(super) fn is_better_than(&self, other: &Self) -> bool {
         let [ours, theirs] = [self, other].map(|outcome| outcome.likelihood.unwrap_or(f32::NEG_INFINITY));
-        match self.risk().cmp(&other.risk()) {
+        match self.destroys().cmp(&other.destroys()) {
             Ordering::Less => ours > theirs - ABOUT,
             Ordering::Equal => ours > theirs,
             Ordering::Greater => ours > theirs + ABOUT,
         }
     }
 
-    /// That of its command; nothing is as safe as no command.
-    fn risk(&self) -> Risk {
-        self.suggestion.as_ref().map_or(Risk::Safe, |suggestion| suggestion.assessment.risk)
+    /// Whether its command deletes something, or worse.
+    fn destroys(&self) -> bool {
+        let Ok(Suggestion { assessment, .. }) = &self.suggestion else { return false };
+        let deletes =
+            |touch: &Touch| matches!(touch, Touch::Remove { .. } | Touch::Find { action: Action::Delete, .. });
+        assessment.risk == Risk::Dangerous || assessment.touches.iter().any(deletes)
     }
 
     /// Whether the command only prints a text that stands in it.

@@ -426,6 +426,22 @@ mod tests {
     }
 
     #[test]
+    fn of_two_answers_as_likely_the_one_that_deletes_is_not_taken() {
+        let made = |alone, shown| {
+            let mut engine = Doubts { alone, shown, asked: Vec::new() };
+            let context = Context::of(Shell::Bash);
+            let (request, mut candidates) =
+                (request("gzip a.csv but keep it", context, 1).unwrap(), Candidates::default());
+            suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
+            candidates.found[0].command.clone()
+        };
+        assert_eq!(made(("rm -r src", -2.0), ("ls src", -2.5)), "ls src");
+        assert_eq!(made(("ls src", -2.5), ("rm -r src", -2.0)), "ls src");
+        assert_eq!(made(("ls src", -3.0), ("rm -r src", -2.0)), "rm -r src");
+        assert_eq!(made(("cp -a a b", -2.0), ("ls", -2.5)), "cp -a a b", "it deletes nothing");
+    }
+
+    #[test]
     fn answer_that_leaves_out_a_path_is_doubted() {
         let made = |alone, shown, words: &str| {
             let mut engine = Doubts { alone: (alone, -0.2), shown: (shown, -0.9), asked: Vec::new() };
