@@ -5,7 +5,11 @@
 //! no pattern; a capital begins a sentence more often than a program. The text may end anywhere, as an answer does while
 //! it is written.
 
-use std::{cell::OnceCell, ops::Range};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashSet,
+    ops::Range,
+};
 
 use crate::{context::Context, request::Shell};
 
@@ -55,6 +59,8 @@ pub struct Names {
     path: String,
     /// Words that count as names: what a person wrote may be an alias or a function.
     words: String,
+    /// Names that were found in `path`: an answer that grows asks for each of its own at every token.
+    found: RefCell<HashSet<String>>,
     /// The files in `path`, once somebody asks how a name may go on.
     listed: OnceCell<Vec<String>>,
 }
@@ -62,24 +68,31 @@ pub struct Names {
 impl Names {
     /// The programs of `context`, and what a person called by its name in `words`.
     pub fn new(context: &Context, words: &str) -> Self {
-        Self { shell: context.shell, path: context.path.clone(), words: words.to_owned(), listed: OnceCell::new() }
+        let (path, words) = (context.path.clone(), words.to_owned());
+        Self { shell: context.shell, path, words, found: RefCell::default(), listed: OnceCell::new() }
     }
 
-    /// The first word of `text` that surely names a program which is not here. The last word counts only where the text
-    /// has ended.
-    pub fn missing(&self, text: &str, ended: bool) -> Option<Range<usize>> {
+    /// The first word of `text` that surely names a program which is not here.
+    pub fn missing(&self, text: &str) -> Option<Range<usize>> {
         if self.path.is_empty() {
             return None;
         }
-        let is_whole = |word: &Range<usize>| ended || word.end < text.len();
-        command_words(text, self.shell).into_iter().find(|word| is_whole(word) && !self.has(&text[word.clone()]))
+        command_words(text, self.shell).into_iter().find(|word| !self.has(&text[word.clone()]))
     }
 
-    /// The part of `text`, which grows, in which every program is here.
-    pub fn settled<'t>(&self, text: &'t str) -> &'t str {
-        match command_words(text, self.shell).last() {
-            Some(word) if word.end == text.len() && !self.path.is_empty() => &text[..word.start],
-            _ => text,
+    /// The part of `text`, which grows, in which every program is here: all but a name that may go on.
+    ///
+    /// # Errors
+    /// The first word that names a program which is not here.
+    pub fn settled<'t>(&self, text: &'t str) -> Result<&'t str, Range<usize>> {
+        if self.path.is_empty() {
+            return Ok(text);
+        }
+        let mut words = command_words(text, self.shell);
+        let open = words.pop_if(|word| word.end == text.len());
+        match words.into_iter().find(|word| !self.has(&text[word.clone()])) {
+            Some(missing) => Err(missing),
+            None => Ok(open.map_or(text, |word| &text[..word.start])),
         }
     }
 
@@ -103,7 +116,9 @@ impl Names {
     pub fn has(&self, name: &str) -> bool {
         self.own().any(|own| own == name)
             || self.said().any(|said| said == name)
-            || which::which_in(name, Some(&self.path), "/").is_ok()
+            || self.found.borrow().contains(name)
+            || which::which_in(name, Some(&self.path), "/")
+                .is_ok_and(|_| self.found.borrow_mut().insert(name.to_owned()))
     }
 
     fn begins_one(&self, start: &str) -> bool {
@@ -344,15 +359,15 @@ mod tests {
         }
         let here = |path: &str| Context { path: path.to_owned(), ..Context::of(Shell::Bash) };
         let names = Names::new(&here(directory.to_str().unwrap()), "run deploy-all now");
-        assert_eq!(names.missing("echo x | mail -s a all", false), Some(9..13));
-        assert_eq!(names.missing("echo x | mail", false), None, "it may go on");
-        assert_eq!(names.missing("echo x | mail", true), Some(9..13));
-        assert_eq!(names.missing("ls | wall; deploy-all", true), None);
+        assert_eq!(names.settled("echo x | mail -s a all"), Err(9..13));
+        assert_eq!(names.settled("echo x | mail"), Ok("echo x | "), "it may go on");
+        assert_eq!(names.missing("echo x | mail"), Some(9..13));
+        assert_eq!(names.missing("ls | wall; deploy-all"), None);
         assert!(names.admit("echo x | wa") && names.admit("echo x |") && names.admit("deploy"));
         assert!(!names.admit("echo x | mai") && !names.admit("walls x"));
-        assert_eq!((names.settled("echo x | wal"), names.settled("echo x ")), ("echo x | ", "echo x "));
+        assert_eq!((names.settled("echo x | wal"), names.settled("echo x ")), (Ok("echo x | "), Ok("echo x ")));
         assert_eq!(names.absent("mail"), "mail is not installed here");
-        assert_eq!(Names::new(&here(""), "x").missing("mail", true), None);
+        assert_eq!(Names::new(&here(""), "x").missing("mail"), None);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

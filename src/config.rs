@@ -100,11 +100,7 @@ impl Config {
         let Some(path) = config_file() else {
             return Ok(Self { flags: flags.clone(), file: File::default(), path: None, warnings: Vec::new() });
         };
-        let text = match read(&path) {
-            Ok(text) => text,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(cause) => return Err(unreadable(&path, &cause)),
-        };
+        let text = read(&path)?;
         let table: toml::Table = parse(&path, &text)?;
         let mut warnings = unknown_keys(&path, "", &table, &KNOWN_KEYS);
         if let Some(table) = table.get("remote").and_then(toml::Value::as_table) {
@@ -139,11 +135,7 @@ impl Config {
         // A link to a file kept elsewhere stays one.
         let path = path.canonicalize().unwrap_or(path);
         let what = || format!("could not write {}", path.display());
-        let text = match read(&path) {
-            Ok(text) => text,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(cause) => return Err(unreadable(&path, &cause)),
-        };
+        let text = read(&path)?;
         let text = with_model(&text, name);
         if parse::<File>(&path, &text).ok().and_then(|file| file.model).as_deref() != Some(name) {
             return Err(Error::new(format!("{}: the setting model could not be changed", what()))
@@ -328,11 +320,16 @@ fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds.checked_mul(unit)?)).filter(|time| *time <= Duration::from_secs(365 * 86400))
 }
 
-/// The text of a regular file; a pipe or a device in its place could be waited for without end.
-fn read(path: &Path) -> std::io::Result<String> {
-    match std::fs::metadata(path)?.is_file() {
+/// The text of a regular file, none where there is no file; a pipe or a device in its place could be waited for without
+/// end.
+fn read(path: &Path) -> Result<String> {
+    let text = std::fs::metadata(path).and_then(|file| match file.is_file() {
         true => std::fs::read_to_string(path),
         false => Err(std::io::Error::other("it is not a regular file")),
+    });
+    match text {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        outcome => outcome.map_err(|cause| unreadable(path, &cause)),
     }
 }
 

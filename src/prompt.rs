@@ -16,25 +16,34 @@ const SUGGEST: &str = "You are an expert of the command line. Below every commen
                        exactly what it says, on one line.";
 
 /// Requests as people type them, with the command that answers each.
-const EXAMPLES: [(&str, &str); 12] = [
-    ("list all files in this folder with sizes, newest first", "ls -lht"),
-    ("find python files changed in the last day", "find . -name '*.py' -mtime -1"),
-    ("count lines in all txt files", "cat *.txt | wc -l"),
-    ("which process is using port 8080", "lsof -i :8080"),
-    ("replace foo with bar in config.ini", "sed -i 's/foo/bar/g' config.ini"),
-    ("show the last 5 commits, one line each", "git log --oneline -n 5"),
-    ("stage everything and commit it as 'fix typo'", "git add -A && git commit -m 'fix typo'"),
-    ("make a copy of photos in /mnt/usb that keeps dates and owners", "cp -a photos /mnt/usb/"),
-    ("show the name field of config.json", "jq -r .name config.json"),
-    (
-        "how many times does each word occur in notes.md, most frequent first",
-        r"tr -cs '[:alnum:]' '\n' < notes.md | sort | uniq -c | sort -rn",
-    ),
-    (
-        "delete all .bak files here and below that are older than a month",
-        "find . -type f -name '*.bak' -mtime +30 -delete",
-    ),
-    ("print the second column of data.csv without the header line", "tail -n +2 data.csv | cut -d, -f2"),
+const EXAMPLES: [Example; 12] = [
+    Example { words: "list all files in this folder with sizes, newest first", command: "ls -lht" },
+    Example { words: "find python files changed in the last day", command: "find . -name '*.py' -mtime -1" },
+    Example { words: "count lines in all txt files", command: "cat *.txt | wc -l" },
+    Example { words: "which process is using port 8080", command: "lsof -i :8080" },
+    Example { words: "replace foo with bar in config.ini", command: "sed -i 's/foo/bar/g' config.ini" },
+    Example { words: "show the last 5 commits, one line each", command: "git log --oneline -n 5" },
+    Example {
+        words: "stage everything and commit it as 'fix typo'",
+        command: "git add -A && git commit -m 'fix typo'",
+    },
+    Example {
+        words: "make a copy of photos in /mnt/usb that keeps dates and owners",
+        command: "cp -a photos /mnt/usb/",
+    },
+    Example { words: "show the name field of config.json", command: "jq -r .name config.json" },
+    Example {
+        words: "how many times does each word occur in notes.md, most frequent first",
+        command: r"tr -cs '[:alnum:]' '\n' < notes.md | sort | uniq -c | sort -rn",
+    },
+    Example {
+        words: "delete all .bak files here and below that are older than a month",
+        command: "find . -type f -name '*.bak' -mtime +30 -delete",
+    },
+    Example {
+        words: "print the second column of data.csv without the header line",
+        command: "tail -n +2 data.csv | cut -d, -f2",
+    },
 ];
 
 const EXPLAIN: &str =
@@ -74,16 +83,20 @@ const EXPLAINED: [(&str, &[(&str, &str)]); 3] = [
 
 /// The prompt for `request`, to be answered with a command as the `nearest` examples are.
 pub fn suggest(request: &Request, nearest: &[Example]) -> Prompt {
-    let examples = EXAMPLES.map(|(words, command)| format!("# {words}\n{command}\n")).concat();
-    let prefix = opening(SUGGEST, &format!("Write the commands for {}.", place(&request.context)), &(examples + "#"));
-    let nearest: String = nearest.iter().map(|Example { words, command }| format!(" {words}\n{command}\n#")).collect();
+    let user = format!("Write the commands for {}.", place(&request.context));
+    let prefix = opening(SUGGEST, &user, &format!("#{}", shown(&EXAMPLES)));
     let words = match &request.current {
         None => request.words.clone(),
         // Of six ways to say it, the one that was understood most often.
         Some(command) => format!("{command}, but {}", request.words),
     };
     // A comment is one line.
-    Prompt { prefix, tail: vec![Piece::Text(format!("{nearest} {}\n", words.replace('\n', " ")))] }
+    Prompt { prefix, tail: vec![Piece::Text(format!("{} {}\n", shown(nearest), words.replace('\n', " ")))] }
+}
+
+/// `examples` behind the sign of a comment, and the sign of the next one.
+fn shown(examples: &[Example]) -> String {
+    examples.iter().map(|Example { words, command }| format!(" {words}\n{command}\n#")).collect()
 }
 
 /// The prompt for the meaning of the next of the parts of `command`; `known` are those before it with their meanings.

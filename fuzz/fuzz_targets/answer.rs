@@ -61,7 +61,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if outcome.is_err() {
         return;
     }
-    let suggestion = &candidates.found[0];
+    let suggestion = &candidates.best(1)[0];
     let command = suggestion.command.as_str();
     assert!(safety::printable(command).is_ok() && !command.contains('\n'), "{command:?}");
     assert!(!command.is_empty() && command.trim() == command && !command.starts_with(['#', '-']), "{command:?}");

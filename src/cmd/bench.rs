@@ -13,7 +13,7 @@ use crate::{
     cli::BenchArgs,
     config::{self, Config},
     engine::{self, BareRates},
-    error::{Error, Result},
+    error::{Context, Error, Result},
     model::store::{Record, Store},
     pipeline,
     platform::Platform,
@@ -55,7 +55,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let bare = bare(&config, choice.name, &model, tail(&answered))?;
     let mut text = format!("{} requests, {} on {}\n\n", answered.len(), model.name, choice.name);
     write_times(&mut text, &answered);
-    write_rates(&mut text, &answered, &bare, memory_rate());
+    write_rates(&mut text, &answered, &bare, memory_rate()?);
     super::print(&text)
 }
 
@@ -146,19 +146,22 @@ fn write_rates(text: &mut String, timings: &[Timing], bare: &BareRates, memory: 
 }
 
 /// Bytes a second that all cores together read from memory: the best of five.
-fn memory_rate() -> f64 {
+fn memory_rate() -> Result<f64> {
     let words = vec![1u64; READ_BYTES / 8];
     let cores = Platform::detect().cores;
-    let once = || {
+    let mut best = 0.0_f64;
+    for _ in 0..5 {
         let start = Instant::now();
         thread::scope(|scope| {
-            for part in words.chunks(words.len().div_ceil(cores)) {
-                scope.spawn(move || black_box(part.iter().fold(0u64, |sum, word| sum.wrapping_add(*word))));
-            }
-        });
-        READ_BYTES as f64 / start.elapsed().as_secs_f64()
-    };
-    (0..5).map(|_| once()).fold(0.0, f64::max)
+            words.chunks(words.len().div_ceil(cores)).try_for_each(|part| {
+                let read = move || black_box(part.iter().fold(0u64, |sum, word| sum.wrapping_add(*word)));
+                thread::Builder::new().spawn_scoped(scope, read).map(drop)
+            })
+        })
+        .context(|| "could not start a thread for each core")?;
+        best = best.max(READ_BYTES as f64 / start.elapsed().as_secs_f64());
+    }
+    Ok(best)
 }
 
 #[cfg(test)]

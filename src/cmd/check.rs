@@ -89,19 +89,11 @@ fn report(assessment: &Assessment) -> String {
 /// Answers every row; returns the worst level.
 fn rows(default: Shell, input: &mut impl BufRead, out: &mut impl Write) -> Result<Risk> {
     let mut worst = Risk::Safe;
-    for (number, line) in input.lines().enumerate() {
-        let line = line.context(|| "could not read rows from stdin")?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let row: Row = serde_json::from_str(&line).context(|| format!("could not read row {}", number + 1))?;
+    super::rows::answer(input, out, |row: Row| {
         let Assessment { risk, findings, .. } = assess(&row.command, row.shell.unwrap_or(default));
         worst = worst.max(risk);
-        let answer =
-            serde_json::to_string(&Answer { id: row.id, risk, findings }).context(|| "could not write a row")?;
-        writeln!(out, "{answer}").context(|| "could not write a row")?;
-    }
-    out.flush().context(|| "could not write a row")?;
+        Answer { id: row.id, risk, findings }
+    })?;
     Ok(worst)
 }
 

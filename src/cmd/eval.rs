@@ -1,21 +1,18 @@
 //! `cmdai eval`: many requests through the same pipeline as one, as JSON lines, so that suggestions can be scored.
 
-use std::{
-    io::{self, BufRead, Write},
-    time::Instant,
-};
+use std::{io, time::Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{suggest, visible};
+use super::{rows, suggest, visible};
 use crate::{
     cli::EvalArgs,
     config::{self, Config},
     engine::{Engine, Interrupt},
-    error::{Context, Error, Result},
+    error::Result,
     model::store::Store,
     pipeline::{self, Candidates},
-    request::{Request, Shell, Suggestion, Timing},
+    request::{Request, Shell, Timing},
     safety::Risk,
 };
 
@@ -55,18 +52,8 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let config = Config::load(&args.engine)?;
     let second_look = config.second_look()?.value;
     let mut engine = suggest::open(&config, &|spec| Err(Store::absent(spec)))?;
-    let mut out = io::stdout().lock();
-    for (number, line) in io::stdin().lock().lines().enumerate() {
-        let line = line.context(|| "could not read rows from stdin")?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let row: Row = serde_json::from_str(&line).context(|| format!("could not read row {}", number + 1))?;
-        let answer = answer(engine.as_mut(), row, shell, args.alternatives.into(), second_look);
-        let text = serde_json::to_string(&answer).context(|| "could not write a row")?;
-        writeln!(out, "{text}").and_then(|()| out.flush()).context(|| "could not write a row")?;
-    }
-    Ok(())
+    let answer = |row| answer(engine.as_mut(), row, shell, args.alternatives.into(), second_look);
+    rows::answer(&mut io::stdin().lock(), &mut io::stdout().lock(), answer)
 }
 
 fn answer(engine: &mut dyn Engine, row: Row, shell: Shell, alternatives: usize, second_look: bool) -> Answer {
@@ -78,24 +65,18 @@ fn answer(engine: &mut dyn Engine, row: Row, shell: Shell, alternatives: usize, 
     let seconds = start.elapsed().as_secs_f64();
     let (timing, error) = match outcome {
         Ok(timing) => (timing, None),
-        Err(error) => (Timing::default(), Some(reason(&error))),
+        Err(error) => (Timing::default(), Some(visible(&error.to_string()))),
     };
-    let mut found = candidates.found.into_iter().take(alternatives);
-    let first = found.next();
-    let confidence = first.as_ref().and_then(|suggestion| suggestion.confidence);
-    let risk = first.as_ref().map(|suggestion| suggestion.assessment.risk);
+    let mut commands = candidates.best(alternatives).iter().map(|suggestion| suggestion.command.clone());
+    let first = candidates.best(1).first();
     Answer {
         id: row.id,
-        command: first.map_or_else(String::new, |suggestion| suggestion.command),
+        command: commands.next().unwrap_or_default(),
         seconds,
-        risk,
-        confidence,
-        alternatives: found.map(|Suggestion { command, .. }| command).collect(),
+        risk: first.map(|suggestion| suggestion.assessment.risk),
+        confidence: first.and_then(|suggestion| suggestion.confidence),
+        alternatives: commands.collect(),
         timing,
         error,
     }
-}
-
-fn reason(error: &Error) -> String {
-    visible(&error.to_string())
 }

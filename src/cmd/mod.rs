@@ -23,6 +23,7 @@ pub mod log;
 pub mod model;
 pub mod offline;
 mod risk;
+mod rows;
 pub mod server;
 pub mod suggest;
 pub mod usage;

@@ -5,7 +5,7 @@ use super::{suggest, visible};
 use crate::{
     cli::EngineArgs,
     config::{self, Config},
-    engine::{self, Engine, Interrupt},
+    engine::{self, Interrupt},
     error::{Error, Result},
     model::store::Store,
     pipeline::{self, Candidates},
@@ -53,10 +53,10 @@ fn request() -> Result<Request> {
 
 /// A suggestion computed in this process.
 fn here(config: &Config, target: &Target, request: Request) -> Result<Vec<Suggestion>> {
-    let mut engine: Box<dyn Engine> = engine::open(&target.model, &target.engine, &target.settings(config.cache()))?;
+    let mut engine = target.open(config.cache())?;
     let mut candidates = Candidates::default();
     pipeline::suggest(engine.as_mut(), &request, &mut candidates, &Interrupt::default(), &mut |_| {})?;
-    Ok(candidates.found)
+    Ok(candidates.best(request.alternatives).to_vec())
 }
 
 /// One by the resident server, and what the kernel keeps from that.

@@ -202,8 +202,7 @@ pub fn answer_request(
     let here = |engine: &mut dyn Engine, on_text: &mut dyn FnMut(&str)| {
         let mut candidates = Candidates::default();
         let timing = pipeline::suggest(engine, &request, &mut candidates, &Interrupt::default(), on_text)?;
-        candidates.found.truncate(request.alternatives);
-        Ok((candidates.found, timing))
+        Ok((candidates.best(request.alternatives).to_vec(), timing))
     };
     let Computed { answer: (suggestions, mut timing), load_ms, remote } =
         compute(config, missing, on_text, by_server, here)?;
@@ -248,7 +247,7 @@ fn compute<T>(
         }
     }
     let start = Instant::now();
-    let mut engine = engine::open(&target.model, &target.engine, &target.settings(config.cache()))?;
+    let mut engine = target.open(config.cache())?;
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     Ok(Computed { answer: here(engine.as_mut(), on_text)?, load_ms, remote: None })
 }
@@ -276,7 +275,7 @@ fn whose(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Re
 pub fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) -> Result<Box<dyn Engine>> {
     Ok(match whose(config, missing)? {
         Whose::Remote(settings) => Box::new(remote::Remote::open(settings, remote::Patience::default())?),
-        Whose::Ours(target) => engine::open(&target.model, &target.engine, &target.settings(config.cache()))?,
+        Whose::Ours(target) => target.open(config.cache())?,
     })
 }
 

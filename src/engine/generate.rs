@@ -3,8 +3,8 @@
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use super::{
-    Engine, GenerateParams, Interrupt, Likelihood, Model, Piece, Prompt, Token, Usage, prefix_cache::PrefixCache,
-    sampler::Sampler, sequence::Sequence,
+    Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, Usage, prefix_cache::PrefixCache, sampler::Sampler,
+    sequence::Sequence,
 };
 use crate::{
     error::{Error, Result},
@@ -77,9 +77,9 @@ impl<M: Model> Engine for LocalEngine<M> {
         }
         let Self { sequence, tokenizer } = self;
         let answer = |sequence: &mut _| {
-            let (answer, text, likelihood) = (Vec::new(), Utf8Stream::default(), Likelihood::default());
-            let sampler = Sampler::new(params);
-            Run { sequence, tokenizer, params, sampler, answer, text, likelihood }.answer(&prompt, on_text)
+            let chooser =
+                Chooser { tokenizer, params, sampler: Sampler::new(params), answer: Vec::new(), likelihood: 0.0 };
+            Run { sequence, chooser, text: Utf8Stream::default() }.answer(&prompt, on_text)
         };
         sequence.run(&params.interrupt, answer)
     }
@@ -100,13 +100,8 @@ impl<M: Model> Engine for LocalEngine<M> {
 /// One generation.
 struct Run<'a, M> {
     sequence: &'a mut Sequence<M>,
-    tokenizer: &'a Tokenizer,
-    params: &'a GenerateParams,
-    sampler: Sampler,
-    /// The answer so far, as bytes: all of it, and what of it is not passed on yet.
-    answer: Vec<u8>,
+    chooser: Chooser<'a>,
     text: Utf8Stream,
-    likelihood: Likelihood,
 }
 
 impl<M: Model> Run<'_, M> {
@@ -117,28 +112,25 @@ impl<M: Model> Run<'_, M> {
         let start = Instant::now();
         let (decoded_tokens, stuck) = self.decode(first, on_text)?;
         let decode_ms = start.elapsed().as_secs_f64() * 1e3;
-        let cut = decoded_tokens == self.params.max_tokens;
-        let likelihood = Some(self.likelihood);
+        let cut = decoded_tokens == self.chooser.params.max_tokens;
+        let likelihood = Some(self.chooser.likelihood);
         let prompt_tokens = prompt.tokens.len();
         Ok(Usage { prompt_tokens, cached_tokens, decoded_tokens, cut, stuck, likelihood, prefill_ms, decode_ms })
     }
 
     /// Runs the part of `prompt` that is not cached; returns how many tokens were cached, and the first decoded one.
     fn prefill(&mut self, prompt: &Encoded) -> Result<(usize, Option<Token>)> {
-        let Self { sequence, tokenizer, params, sampler, answer, likelihood, .. } = self;
-        let (cached, logits) = sequence.run_prompt(&prompt.tokens, prompt.prefix)?;
-        Ok((cached, pick(sampler, logits, (tokenizer, params, answer), likelihood)))
+        let (cached, logits) = self.sequence.run_prompt(&prompt.tokens, prompt.prefix)?;
+        Ok((cached, self.chooser.choose(logits)))
     }
 
     /// Appends `token` to the sequence and returns the next one.
     fn step(&mut self, token: Token) -> Result<Option<Token>> {
         // A runtime looks seldom; a step is short.
-        if self.params.interrupt.is_set() {
+        if self.chooser.params.interrupt.is_set() {
             return Err(Error::Cancelled);
         }
-        let Self { sequence, tokenizer, params, sampler, answer, likelihood, .. } = self;
-        let logits = sequence.append(&[token])?;
-        Ok(pick(sampler, logits, (tokenizer, params, answer), likelihood))
+        Ok(self.chooser.choose(self.sequence.append(&[token])?))
     }
 
     /// How many tokens were decoded, and whether nothing more was admitted.
@@ -147,16 +139,14 @@ impl<M: Model> Run<'_, M> {
         first: Option<Token>,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<(usize, bool)> {
-        let max_tokens = self.params.max_tokens;
+        let max_tokens = self.chooser.params.max_tokens;
         let mut next = first;
         for decoded in 1..=max_tokens {
             let Some(token) = next else { return Ok((decoded - 1, true)) };
-            if self.tokenizer.is_end(token) {
+            if self.chooser.tokenizer.is_end(token) {
                 return Ok((decoded, false));
             }
-            let before = self.answer.len();
-            self.tokenizer.write_piece(token, &mut self.answer);
-            self.text.bytes.extend_from_slice(&self.answer[before..]);
+            self.text.bytes.extend_from_slice(self.chooser.take(token));
             if on_text(self.text.take()).is_break() || decoded == max_tokens {
                 return Ok((decoded, false));
             }
@@ -166,26 +156,41 @@ impl<M: Model> Run<'_, M> {
     }
 }
 
-/// The next token behind `answer`, its probability counted in `likelihood`; none if nothing likely is admitted there.
-fn pick(
-    sampler: &mut Sampler,
-    logits: &[f32],
-    (tokenizer, params, answer): (&Tokenizer, &GenerateParams, &[u8]),
-    likelihood: &mut Likelihood,
-) -> Option<Token> {
-    let mut admits = |token| {
-        let Some(admits) = &params.admits else { return true };
-        let mut longer = answer.to_vec();
-        if !tokenizer.is_end(token) {
-            tokenizer.write_piece(token, &mut longer);
-        }
-        // A character that is not complete yet decides nothing.
-        admits(&String::from_utf8_lossy(longer.utf8_chunks().next().map_or(&[], |chunk| chunk.valid().as_bytes())))
-    };
-    let (token, chance) = sampler.pick(logits, &mut admits)?;
-    likelihood.sum += chance;
-    likelihood.lowest = likelihood.lowest.min(chance);
-    Some(token)
+/// What chooses each next token of one answer.
+struct Chooser<'a> {
+    tokenizer: &'a Tokenizer,
+    params: &'a GenerateParams,
+    sampler: Sampler,
+    /// The bytes of the answer so far.
+    answer: Vec<u8>,
+    /// The log-probability of the tokens chosen so far.
+    likelihood: f32,
+}
+
+impl Chooser<'_> {
+    /// The next token; none if nothing likely is admitted there.
+    fn choose(&mut self, logits: &[f32]) -> Option<Token> {
+        let Self { tokenizer, params, sampler, answer, likelihood } = self;
+        let mut admits = |token| {
+            let Some(admits) = &params.admits else { return true };
+            let mut longer = answer.clone();
+            if !tokenizer.is_end(token) {
+                tokenizer.write_piece(token, &mut longer);
+            }
+            // A character that is not complete yet decides nothing.
+            admits(longer.utf8_chunks().next().map_or("", |chunk| chunk.valid()))
+        };
+        let (token, chance) = sampler.pick(logits, &mut admits)?;
+        *likelihood += chance;
+        Some(token)
+    }
+
+    /// Puts `token` behind the answer; returns its bytes.
+    fn take(&mut self, token: Token) -> &[u8] {
+        let before = self.answer.len();
+        self.tokenizer.write_piece(token, &mut self.answer);
+        &self.answer[before..]
+    }
 }
 
 /// Turns the bytes of tokens into text: a character split over two tokens waits for its end.

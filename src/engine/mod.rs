@@ -77,17 +77,8 @@ pub struct GenerateParams {
     /// Once it is set the generation ends with [`Error::Cancelled`].
     pub interrupt: Interrupt,
     /// What the answer may begin with: a token that leads elsewhere gives way to the likeliest that does not. A remote
-    /// engine, which reports no [`Likelihood`], knows nothing of it.
+    /// engine, which reports no [`Usage::likelihood`], knows nothing of it.
     pub admits: Option<Admits>,
-}
-
-/// How likely the tokens of one answer were to the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Likelihood {
-    /// The sum of their log-probabilities (natural logarithm, temperature 1): that of the whole answer.
-    pub sum: f32,
-    /// The lowest of them: that of the one doubtful choice.
-    pub lowest: f32,
 }
 
 /// What an engine reports of one generation.
@@ -103,8 +94,9 @@ pub struct Usage {
     pub cut: bool,
     /// The text ends because of [`GenerateParams::admits`]: nothing that is likely was admitted.
     pub stuck: bool,
-    /// How likely the model held its answer; none where a server does not tell.
-    pub likelihood: Option<Likelihood>,
+    /// How likely the model held its answer: its log-probability (natural logarithm, temperature 1), the sum of its
+    /// tokens'. None where a server does not tell.
+    pub likelihood: Option<f32>,
     pub prefill_ms: f64,
     pub decode_ms: f64,
 }
@@ -379,14 +371,19 @@ fn open_local<M: Model + 'static>(
     settings: &Settings,
     open: impl FnOnce(&crate::model::gguf::GgufFile) -> Result<M>,
 ) -> Result<Box<dyn Engine>> {
+    use std::thread;
+
     use self::generate::LocalEngine;
     use crate::model::{gguf::GgufFile, tokenizer::Tokenizer};
 
     let file = GgufFile::open(&record.path)?;
-    let (model, tokenizer) = std::thread::scope(|scope| {
-        let tokenizer = scope.spawn(|| Tokenizer::from_gguf(&file));
+    let read = || Tokenizer::from_gguf(&file);
+    let (model, tokenizer) = thread::scope(|scope| {
+        // Where there is no memory for another thread, this one does both.
+        let beside = thread::Builder::new().spawn_scoped(scope, read);
         let model = open(&file);
-        (model, tokenizer.join().unwrap_or_else(|_| Err(Error::new("the tokenizer failed"))))
+        let failed = |_| Err(Error::new("the tokenizer failed"));
+        (model, beside.map_or_else(|_| read(), |tokenizer| tokenizer.join().unwrap_or_else(failed)))
     });
     let (model, tokenizer) = (model?, tokenizer?);
     Ok(Box::new(match &settings.cache {

@@ -78,17 +78,16 @@ struct Written {
     missing: Option<Range<usize>>,
 }
 
-/// The prompt for `request` with nothing shown before its words, and what of those the model does not read.
-pub(super) fn plain(request: &Request) -> (Prompt, Request, Quoted) {
+/// `request` as the model reads it, and what of its words the model does not read.
+pub(super) fn as_read(request: &Request) -> (Request, Quoted) {
     let (words, quoted) = quoted::lift(&request.words, request.context.shell);
-    let request = Request { words, ..request.clone() };
-    (prompt::suggest(&request, &[]), request, quoted)
+    (Request { words, ..request.clone() }, quoted)
 }
 
 impl<'a> Asked<'a> {
     pub(super) fn new(engine: &'a mut dyn Engine, request: &Request, interrupt: &'a Interrupt) -> Self {
         let names = Rc::new(Names::new(&request.context, &request.words));
-        let (_, request, quoted) = plain(request);
+        let (request, quoted) = as_read(request);
         Self { engine, request, quoted, names, interrupt, timing: Timing::default() }
     }
 
@@ -97,7 +96,7 @@ impl<'a> Asked<'a> {
     pub(super) fn nearest(&self) -> Vec<Example> {
         let Context { shell, os, .. } = self.request.context;
         let runs = |command: &str| {
-            self.names.missing(command, true).is_none()
+            self.names.missing(command).is_none()
                 && safety::parses(command, shell)
                 && (os == Os::Linux || !examples::needs_gnu(command))
         };
@@ -138,7 +137,7 @@ impl<'a> Asked<'a> {
             return Ok(absent);
         }
         // What is likely only because the likelier is not here is as doubtful as that.
-        let likelihood = second.likelihood.map(|after| before.min(0.0) + after);
+        let likelihood = second.likelihood.map(|after| before + after);
         Ok(self.outcome(Written { likelihood, ..second }))
     }
 
@@ -169,13 +168,16 @@ impl<'a> Asked<'a> {
         let (mut shown, mut missing) = (0, None);
         let usage = engine.generate(prompt, params, &mut |piece| {
             text.push_str(piece);
-            if !text.contains('\n') {
-                missing = names.missing(&text, false);
-            }
-            if missing.is_some() {
-                return ControlFlow::Break(());
-            }
-            let command = quoted.put_back(parse::so_far(quoted.settled(names.settled(&text))));
+            let settled = match names.settled(&text) {
+                Ok(settled) => settled,
+                // Of several lines all is known only once they are joined.
+                Err(_) if text.contains('\n') => &text,
+                Err(word) => {
+                    missing = Some(word);
+                    return ControlFlow::Break(());
+                }
+            };
+            let command = quoted.put_back(parse::so_far(quoted.settled(settled)));
             let command = safety::printable_part(&command);
             if command.len() > std::mem::replace(&mut shown, command.len()) {
                 on_text(command);
@@ -192,11 +194,9 @@ impl<'a> Asked<'a> {
         timing.prefill_ms += usage.prefill_ms;
         timing.decode_ms += usage.decode_ms;
         timing.decoded_tokens += usage.decoded_tokens;
-        // Of several lines all is known only once they are joined.
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        let missing = missing.or_else(|| names.missing(line, true).filter(|_| !line.contains('\n')));
-        let likelihood = usage.likelihood.map(|likelihood| likelihood.sum);
-        Ok(Written { text, cut: usage.cut, stuck: usage.stuck, likelihood, missing })
+        let missing = missing.or_else(|| names.missing(line).filter(|_| !line.contains('\n')));
+        Ok(Written { text, cut: usage.cut, stuck: usage.stuck, likelihood: usage.likelihood, missing })
     }
 
     /// The command in what was written, rated.
@@ -209,7 +209,7 @@ impl<'a> Asked<'a> {
         } else {
             let shell = self.request.context.shell;
             parse::command(&text, !written.cut, |command| end(command, shell)).and_then(|(command, slot)| {
-                match self.names.missing(&command, true) {
+                match self.names.missing(&command) {
                     None => admit(command, slot, shell),
                     Some(word) => Err(Error::NoCommand(self.names.absent(&command[word]))),
                 }

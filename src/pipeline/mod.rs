@@ -71,7 +71,7 @@ fn names_a_program(command: &str, context: &Context) -> bool {
 #[derive(Default)]
 pub struct Candidates {
     /// The best first.
-    pub found: Vec<Suggestion>,
+    found: Vec<Suggestion>,
     /// How many answers were asked for.
     asked: usize,
 }
@@ -101,24 +101,30 @@ pub fn suggest(
 }
 
 impl Candidates {
+    /// The best of them, as many as are wanted: there may be one more, which the next who wants it need not wait for.
+    pub fn best(&self, wanted: usize) -> &[Suggestion] {
+        &self.found[..wanted.min(self.found.len())]
+    }
+
     /// The model's own answer, and where it is not sure of it the better of two.
     fn first(&mut self, asked: &mut Asked, on_text: &mut dyn FnMut(&str)) -> Result<()> {
-        let mut outcomes = vec![asked.answer(&[], Which::Best, on_text)?];
+        let first = asked.answer(&[], Which::Best, on_text)?;
         self.asked = 1;
-        if outcomes[0].is_doubtful() && asked.may_look_again() {
-            let nearest = asked.nearest();
-            let is_lost = nearest.is_empty() || outcomes[0].is_echo();
-            let examples = if is_lost { &examples::NO_COMMAND[..] } else { &nearest };
-            outcomes.push(asked.answer(examples, Which::Best, &mut |_| {})?);
-            self.asked = 2;
-            if outcomes[1].is_better_than(&outcomes[0]) {
-                outcomes.swap(0, 1);
-            }
+        if !(first.is_doubtful() && asked.may_look_again()) {
+            self.take(confident(first)?);
+            return Ok(());
         }
-        let mut outcomes = outcomes.into_iter();
+        let nearest = asked.nearest();
+        let is_lost = nearest.is_empty() || first.is_echo();
+        let examples = if is_lost { &examples::NO_COMMAND[..] } else { &nearest };
+        let second = asked.answer(examples, Which::Best, &mut |_| {})?;
+        self.asked = 2;
+        let (better, other) = if second.is_better_than(&first) { (second, first) } else { (first, second) };
         // The better answer decides whether there is a command.
-        self.take(outcomes.next().map_or_else(|| Err(Error::Cancelled), confident)?);
-        outcomes.filter_map(|outcome| confident(outcome).ok()).for_each(|suggestion| self.take(suggestion));
+        self.take(confident(better)?);
+        if let Ok(other) = confident(other) {
+            self.take(other);
+        }
         Ok(())
     }
 
@@ -185,7 +191,8 @@ pub fn shown(text: &str) -> &str {
 /// # Errors
 /// The engine failed, or the work was ended.
 pub fn prepare(engine: &mut dyn Engine, words: &str, context: Context, interrupt: &Interrupt) -> Result<()> {
-    engine.prepare(&answer::plain(&request(words, context, 1)?).0, interrupt)
+    let (request, _) = answer::as_read(&request(words, context, 1)?);
+    engine.prepare(&prompt::suggest(&request, &[]), interrupt)
 }
 
 /// Says what each part of `command`, a [`checked`] one, does. `on_text` gets the line that is being written, whenever
@@ -242,28 +249,58 @@ fn end(command: &str, shell: Shell) -> End {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
-    use crate::engine::{Likelihood, Piece, Prompt, Usage};
+    use crate::engine::{Piece, Prompt, Usage};
 
-    /// An engine that always answers the same.
-    struct Says(&'static str);
+    /// An engine whose answers are a function of what it is asked.
+    struct Fake<F>(F);
 
-    impl Engine for Says {
+    impl<F: FnMut(&Prompt, &GenerateParams) -> (&'static str, Usage)> Engine for Fake<F> {
         fn generate(
             &mut self,
-            _prompt: &Prompt,
-            _params: &GenerateParams,
+            prompt: &Prompt,
+            params: &GenerateParams,
             on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
         ) -> Result<Usage> {
-            let _ = self.0.split_inclusive(' ').try_for_each(on_text);
-            Ok(Usage::default())
+            let (text, usage) = (self.0)(prompt, params);
+            let _ = text.split_inclusive(' ').try_for_each(on_text);
+            Ok(usage)
         }
+    }
+
+    /// One that always answers the same.
+    fn says(text: &'static str) -> impl Engine {
+        Fake(move |_: &Prompt, _: &GenerateParams| (text, Usage::default()))
+    }
+
+    /// One that answers one thing by itself and another after examples, each with the log-probability it is given.
+    fn doubts(alone: (&'static str, f32), shown: (&'static str, f32), asked: &mut Vec<&'static str>) -> impl Engine {
+        Fake(move |prompt: &Prompt, _: &GenerateParams| {
+            let has_examples = matches!(&prompt.tail[0], Piece::Text(text) if text.contains('#'));
+            let (text, sum) = if has_examples { shown } else { alone };
+            asked.push(text);
+            (text, Usage { likelihood: Some(sum), ..Usage::default() })
+        })
+    }
+
+    /// One that would rather write the first of two texts, and heeds what is admitted.
+    fn prefers(texts: [&'static str; 2]) -> impl Engine {
+        Fake(move |prompt: &Prompt, params: &GenerateParams| {
+            let Some(Piece::Text(before)) = prompt.tail.last() else { unreachable!() };
+            let admitted = |text: &&str| params.admits.as_ref().is_none_or(|admits| admits(text));
+            let mut left = texts.into_iter().map(|text| text.strip_prefix(before.as_str()).unwrap_or(text));
+            let found = left.find(admitted);
+            let usage = Usage { stuck: found.is_none(), likelihood: Some(0.0), ..Usage::default() };
+            (found.unwrap_or_default(), usage)
+        })
     }
 
     fn answer(text: &'static str) -> Result<String> {
         let context = Context::of(Shell::Bash);
         let (request, mut candidates) = (request("x", context, 1).unwrap(), Candidates::default());
-        suggest(&mut Says(text), &request, &mut candidates, &Interrupt::default(), &mut |_| {})
+        suggest(&mut says(text), &request, &mut candidates, &Interrupt::default(), &mut |_| {})
             .map(|_| candidates.found[0].command.clone())
     }
 
@@ -305,59 +342,25 @@ mod tests {
         }
     }
 
-    /// An engine whose answer is the seed's, and that counts how often it is asked.
-    struct Draws(Vec<&'static str>, usize);
-
-    impl Engine for Draws {
-        fn generate(
-            &mut self,
-            _prompt: &Prompt,
-            params: &GenerateParams,
-            on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
-        ) -> Result<Usage> {
-            self.1 += 1;
-            let _ = on_text(self.0[params.seed as usize % self.0.len()]);
-            Ok(Usage::default())
-        }
-    }
-
     #[test]
     fn further_candidates_go_on_from_those_that_are_there_and_end() {
-        let mut engine = Draws(vec!["ls", "ls", "ls -a", "I cannot", "ls -l"], 0);
+        const TEXTS: [&str; 5] = ["ls", "ls", "ls -a", "I cannot", "ls -l"];
+        let asked = Cell::new(0);
+        let mut engine = Fake(|_: &Prompt, params: &GenerateParams| {
+            asked.set(asked.get() + 1);
+            (TEXTS[params.seed as usize % TEXTS.len()], Usage::default())
+        });
         let mut candidates = Candidates::default();
         let mut made = |alternatives| {
             let request = request("frobnicate", Context::of(Shell::Bash), alternatives).unwrap();
             suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
-            (candidates.found.iter().map(|found| found.command.clone()).collect::<Vec<_>>().join(" | "), engine.1)
+            (candidates.found.iter().map(|found| found.command.clone()).collect::<Vec<_>>().join(" | "), asked.get())
         };
         assert_eq!(made(1), ("ls".into(), 1));
         assert_eq!(made(2), ("ls | ls -a".into(), 3));
         assert_eq!(made(3), ("ls | ls -a | ls -l".into(), 5));
         assert_eq!(made(4), ("ls | ls -a | ls -l".into(), 10), "nothing new in all its tries");
         assert_eq!(made(4), ("ls | ls -a | ls -l".into(), 10));
-    }
-
-    /// An engine that would rather write the first of two texts, and heeds what is admitted.
-    struct Prefers([&'static str; 2]);
-
-    impl Engine for Prefers {
-        fn generate(
-            &mut self,
-            prompt: &Prompt,
-            params: &GenerateParams,
-            on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
-        ) -> Result<Usage> {
-            let Some(Piece::Text(before)) = prompt.tail.last() else { unreachable!() };
-            let admitted = |text: &&&str| params.admits.as_ref().is_none_or(|admits| admits(text));
-            let rest = |text: &&'static str| text.strip_prefix(before.as_str()).unwrap_or(text);
-            let left = self.0.each_ref().map(rest);
-            let likelihood = Some(Likelihood::default());
-            let Some(text) = left.iter().find(admitted) else {
-                return Ok(Usage { stuck: true, likelihood, ..Usage::default() });
-            };
-            let _ = text.split_inclusive(' ').try_for_each(on_text);
-            Ok(Usage { likelihood, ..Usage::default() })
-        }
     }
 
     #[test]
@@ -367,7 +370,7 @@ mod tests {
         let answer = |texts| {
             let (mut candidates, mut shown) = (Candidates::default(), String::new());
             let mut on_text = |text: &str| shown += text;
-            suggest(&mut Prefers(texts), &request, &mut candidates, &Interrupt::default(), &mut on_text)
+            suggest(&mut prefers(texts), &request, &mut candidates, &Interrupt::default(), &mut on_text)
                 .map(|_| (candidates.found[0].command.clone(), shown))
         };
         let (command, shown) = answer(["echo a | no-such-mail -s b", "echo a | cat -n"]).unwrap();
@@ -375,32 +378,10 @@ mod tests {
         assert!(!shown.contains("no-such"), "{shown}");
         let error = answer(["no-such-top", "no-such-htop -d"]).unwrap_err().to_string();
         assert!(error.starts_with("no command could be made: no-such-top is not installed here"), "{error}");
-        let unsteered = &mut Says("no-such-top");
+        let unsteered = &mut says("no-such-top");
         let error = suggest(unsteered, &request, &mut Candidates::default(), &Interrupt::default(), &mut |_| {});
         let error = error.unwrap_err().to_string();
         assert!(error.contains("no-such-top is not installed here"), "{error}");
-    }
-
-    /// An engine that answers one thing by itself and another after examples, each with the likelihood it is given.
-    struct Doubts {
-        alone: (&'static str, f32),
-        shown: (&'static str, f32),
-        asked: Vec<&'static str>,
-    }
-
-    impl Engine for Doubts {
-        fn generate(
-            &mut self,
-            prompt: &Prompt,
-            _params: &GenerateParams,
-            on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
-        ) -> Result<Usage> {
-            let has_examples = matches!(&prompt.tail[0], Piece::Text(text) if text.contains('#'));
-            let (text, sum) = if has_examples { self.shown } else { self.alone };
-            self.asked.push(text);
-            let _ = on_text(text);
-            Ok(Usage { likelihood: Some(Likelihood { sum, lowest: sum }), ..Usage::default() })
-        }
     }
 
     #[test]
@@ -409,10 +390,11 @@ mod tests {
             request("count the lines of access.log, number only", Context::of(Shell::Bash), alternatives).unwrap()
         };
         let made = |alone, shown, alternatives| {
-            let mut engine = Doubts { alone, shown, asked: Vec::new() };
-            let mut candidates = Candidates::default();
-            suggest(&mut engine, &request(alternatives), &mut candidates, &Interrupt::default(), &mut |_| {})
-                .map(|_| (candidates.found.iter().map(|found| found.command.clone()).collect(), engine.asked))
+            let (mut asked, mut candidates) = (Vec::new(), Candidates::default());
+            let (request, interrupt) = (request(alternatives), Interrupt::default());
+            let outcome =
+                suggest(&mut doubts(alone, shown, &mut asked), &request, &mut candidates, &interrupt, &mut |_| {});
+            outcome.map(|_| (candidates.found.iter().map(|found| found.command.clone()).collect(), asked))
         };
         let both = |commands: [&str; 2]| commands.map(str::to_owned).to_vec();
         assert_eq!(made(("a", -0.1), ("b", 0.0), 1).unwrap(), (vec!["a".to_owned()], vec!["a"]), "sure");
@@ -428,7 +410,8 @@ mod tests {
     #[test]
     fn of_two_answers_as_likely_the_one_that_deletes_is_not_taken() {
         let made = |alone, shown| {
-            let mut engine = Doubts { alone, shown, asked: Vec::new() };
+            let mut asked = Vec::new();
+            let mut engine = doubts(alone, shown, &mut asked);
             let context = Context::of(Shell::Bash);
             let (request, mut candidates) =
                 (request("gzip a.csv but keep it", context, 1).unwrap(), Candidates::default());
@@ -444,7 +427,8 @@ mod tests {
     #[test]
     fn answer_that_leaves_out_a_path_is_doubted() {
         let made = |alone, shown, words: &str| {
-            let mut engine = Doubts { alone: (alone, -0.2), shown: (shown, -0.9), asked: Vec::new() };
+            let mut asked = Vec::new();
+            let mut engine = doubts((alone, -0.2), (shown, -0.9), &mut asked);
             let (request, mut candidates) =
                 (request(words, Context::of(Shell::Bash), 1).unwrap(), Candidates::default());
             suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
@@ -459,7 +443,8 @@ mod tests {
     #[test]
     fn likelier_answer_is_trusted_more() {
         let confidence = |sum| {
-            let mut engine = Doubts { alone: ("ls", sum), shown: ("ls", sum), asked: Vec::new() };
+            let mut asked = Vec::new();
+            let mut engine = doubts(("ls", sum), ("ls", sum), &mut asked);
             let (request, mut candidates) = (request("x", Context::of(Shell::Bash), 1).unwrap(), Candidates::default());
             suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
             candidates.found[0].confidence.unwrap()
@@ -484,7 +469,7 @@ mod tests {
 
     #[test]
     fn explanation_is_a_line_for_each_part() {
-        let mut engine = Says(" lists \u{1b}[2J\nmore");
+        let mut engine = says(" lists \u{1b}[2J\nmore");
         let mut shown = Vec::new();
         let context = Context::of(Shell::Bash);
         let outcome =

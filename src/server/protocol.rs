@@ -16,7 +16,7 @@ use tokio::{
 use super::sandbox::Sandbox;
 use crate::{
     context::Context,
-    engine,
+    engine::{self, Engine},
     error::Error,
     model::store::Record,
     request::{Meaning, Request, Shell, Suggestion, Timing},
@@ -95,9 +95,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// How to open it, with `cache` for what is worth keeping.
-    pub fn settings(&self, cache: Option<PathBuf>) -> engine::Settings {
-        engine::Settings { threads: self.threads, cache }
+    /// Opens it in this process, with `cache` for what is worth keeping.
+    ///
+    /// # Errors
+    /// As of [`engine::open`].
+    pub fn open(&self, cache: Option<PathBuf>) -> crate::error::Result<Box<dyn Engine>> {
+        engine::open(&self.model, &self.engine, &engine::Settings { threads: self.threads, cache })
     }
 }
 

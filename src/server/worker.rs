@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::protocol::{Job, Reply, Target, Task};
 use crate::{
     context::Context,
-    engine::{self, Engine, Interrupt},
+    engine::{Engine, Interrupt},
     error::{Error, Result},
     pipeline::{self, Candidates},
     request::{Request, Shell, Suggestion, Timing},
@@ -238,7 +238,7 @@ impl Desk {
             |asked: &(Request, Target, Candidates)| request.alternatives > 1 && asked.0 == first && asked.1 == target;
         let mut candidates = self.asked.take().filter(goes_on).map_or_else(Candidates::default, |asked| asked.2);
         let timing = pipeline::suggest(self.engine()?, &request, &mut candidates, interrupt, on_text)?;
-        let suggestions = candidates.found.iter().take(request.alternatives).cloned().collect();
+        let suggestions = candidates.best(request.alternatives).to_vec();
         self.asked = Some((first, target, candidates));
         Ok((suggestions, timing))
     }
@@ -256,7 +256,7 @@ impl Desk {
     fn open(&mut self, target: &Target) -> Result<()> {
         if self.engine.as_ref().is_none_or(|(open, _)| open != target) {
             self.close();
-            let engine = engine::open(&target.model, &target.engine, &target.settings(self.cache.clone()))?;
+            let engine = target.open(self.cache.clone())?;
             *lock(&self.opened) = Some(target.clone());
             (self.engine, self.settled) = (Some((target.clone(), engine)), false);
         }

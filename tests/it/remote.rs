@@ -359,8 +359,8 @@ fn answer_that_never_ends_is_bounded() {
         let chat = Chat::start([Reply::Endless(head.into(), again.into())]);
         let line = fails(&env(&chat.url), 1);
         assert!(line.ends_with(" is longer than 1024 KiB"), "{again:.40}: {line}");
-        // Twice an answer, and what sockets hold.
-        assert!(chat.sent() < 16 << 20, "{again:.40}: {} bytes were taken", chat.sent());
+        // Twice an answer, and what the kernel may hold for two sockets: Linux lets it grow to 36 MiB.
+        assert!(chat.sent() < 64 << 20, "{again:.40}: {} bytes were taken", chat.sent());
     }
 }
 

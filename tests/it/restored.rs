@@ -104,7 +104,7 @@ fn command(engine: &mut dyn Engine, words: &str) -> (String, usize) {
     let request = pipeline::request(words, Context::of(Shell::Bash), 1).unwrap();
     let mut made = Candidates::default();
     let timing = pipeline::suggest(engine, &request, &mut made, &Interrupt::default(), &mut |_| {}).unwrap();
-    (made.found[0].command.clone(), timing.cached_tokens)
+    (made.best(1)[0].command.clone(), timing.cached_tokens)
 }
 
 #[test]

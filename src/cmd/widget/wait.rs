@@ -161,9 +161,14 @@ fn lock(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
     screen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Without a thread to watch, the answer still comes.
+fn beside(watch: impl FnOnce() + Send + 'static) {
+    let _ = thread::Builder::new().spawn(watch);
+}
+
 fn watch_signals(screen: Arc<Mutex<Screen>>) {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
-    thread::spawn(move || {
+    beside(move || {
         if signals.forever().next().is_some() {
             cancel(&screen);
         }
@@ -172,7 +177,7 @@ fn watch_signals(screen: Arc<Mutex<Screen>>) {
 
 fn watch_keys(mut keys: File, screen: Arc<Mutex<Screen>>) {
     let start = Instant::now();
-    thread::spawn(move || {
+    beside(move || {
         let mut typed = [0; 256];
         while let Ok(count) = keys.read(&mut typed) {
             // A key such as Up is several bytes that only start with Esc.

@@ -93,7 +93,8 @@ fn in_parallel<B: Default>(
     };
     std::thread::scope(|scope| {
         let others = std::thread::available_parallelism().map_or(0, |n| n.get() - 1);
-        (0..others).for_each(|_| drop(scope.spawn(worker)));
+        // A thread that cannot be had leaves its part to the others.
+        (0..others).for_each(|_| drop(std::thread::Builder::new().spawn_scoped(scope, worker)));
         worker();
     });
     done.into_inner().unwrap_or_else(PoisonError::into_inner)

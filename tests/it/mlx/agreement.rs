@@ -160,7 +160,7 @@ mod with_llama {
         let request = Request { second_look: false, ..request };
         let mut made = Candidates::default();
         let outcome = pipeline::suggest(engine, &request, &mut made, &Interrupt::default(), &mut |_| {});
-        outcome.map_or_else(|error| error.to_string(), |_| made.found[0].command.clone())
+        outcome.map_or_else(|error| error.to_string(), |_| made.best(1)[0].command.clone())
     }
 
     /// A step's logits move by up to about one between the engines: llama.cpp rounds activations to eight bits. Where
