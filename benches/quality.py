@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many suggestions are right, by category: the table for docs/measurements.md.
 
-    python3 benches/quality.py [CMDAI OPTIONS...]      e.g. --model qwen2.5-coder-0.5b --engine llama
+    python3 benches/quality.py [CMDAI OPTIONS...]      e.g. --alternatives 3 --model qwen2.5-coder-0.5b
 
 Has every item of the sets in $CMDAI_QUALITY (default ../shared/quality) answered by `cmdai eval` and run by
 nl2sh_eval.py there: suggestion and references in fresh sandboxes. $CMDAI names the program (default: the one on PATH).
@@ -23,26 +23,43 @@ def main():
     program = os.environ.get("CMDAI", "cmdai")
     kept = pathlib.Path(tempfile.mkdtemp(prefix="cmdai-quality-"))
     path = names_of_the_sandbox(kept / "path")
-    right, seconds = collections.Counter(), []
-    items = collections.Counter()
+    right, any_right, items, seconds = collections.Counter(), collections.Counter(), collections.Counter(), []
     for name in SETS:
         rows = (QUALITY / name).read_text()
         answers = subprocess.run([program, "eval", "--jsonl", "--shell", "bash", *sys.argv[1:]], input=rows, text=True,
                                  stdout=subprocess.PIPE, check=True, env={**os.environ, "PATH": path}).stdout
         (kept / f"answers-{name}").write_text(answers)
-        seconds += [json.loads(line)["seconds"] for line in answers.splitlines()]
-        subprocess.run([sys.executable, QUALITY / "nl2sh_eval.py", "run", QUALITY / name, "--candidates",
-                        kept / f"answers-{name}", "--out", kept / f"verdicts-{name}"], check=True, stdout=subprocess.DEVNULL)
-        for line in (kept / f"verdicts-{name}").read_text().splitlines():
-            verdict = json.loads(line)
-            for group in (verdict["category"], "all of " + name.removesuffix(".jsonl")):
+        passed = verdicts(kept, name, rows, answers)
+        for row, line in zip(rows.splitlines(), answers.splitlines()):
+            row, answer = json.loads(row), json.loads(line)
+            seconds.append(answer["seconds"])
+            for group in (row["category"], "all of " + name.removesuffix(".jsonl")):
                 items[group] += 1
-                right[group] += verdict["pass"]
-    print("| | right | items | share |\n| --- | --- | --- | --- |")
+                right[group] += passed[row["id"]][0]
+                any_right[group] += any(passed[row["id"]])
+    print("| | right | any of them | items | share |\n| --- | --- | --- | --- | --- |")
     for group in sorted(items, key=lambda group: (group.startswith("all of"), group)):
-        print(f"| {group} | {right[group]} | {items[group]} | {right[group] / items[group]:.2f} |")
+        share = right[group] / items[group]
+        print(f"| {group} | {right[group]} | {any_right[group]} | {items[group]} | {share:.2f} |")
     seconds.sort()
     print(f"\nmedian {seconds[len(seconds) // 2]:.2f} s, 95th percentile {seconds[len(seconds) * 95 // 100]:.2f} s; {kept}")
+
+
+def verdicts(kept, name, rows, answers):
+    """Whether each command of each item is right, the first suggestion's first: run as items of their own."""
+    numbered, candidates, passed = kept / f"items-{name}", kept / f"candidates-{name}", {}
+    with numbered.open("w") as items, candidates.open("w") as commands:
+        for row, line in zip(map(json.loads, rows.splitlines()), map(json.loads, answers.splitlines())):
+            for number, command in enumerate([line["command"], *line.get("alternatives", [])]):
+                ident = f"{row['id']}@{number}"
+                items.write(json.dumps({**row, "id": ident}) + "\n")
+                commands.write(json.dumps({"id": ident, "command": command, "seconds": line["seconds"]}) + "\n")
+    out = kept / f"verdicts-{name}"
+    subprocess.run([sys.executable, QUALITY / "nl2sh_eval.py", "run", numbered, "--candidates", candidates, "--out", out],
+                   check=True, stdout=subprocess.DEVNULL)
+    for verdict in map(json.loads, out.read_text().splitlines()):
+        passed.setdefault(verdict["id"].rpartition("@")[0], []).append(verdict["pass"])
+    return passed
 
 
 def names_of_the_sandbox(folder):

@@ -3,13 +3,16 @@
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use super::{
-    Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, Usage, prefix_cache::PrefixCache, sampler::Sampler,
+    Engine, Fork, GenerateParams, Interrupt, Model, Piece, Prompt, Token, Usage, prefix_cache::PrefixCache, sampler,
     sequence::Sequence,
 };
 use crate::{
     error::{Error, Result},
     model::tokenizer::Tokenizer,
 };
+
+/// A token this far below the one taken, in natural logarithms, is no other answer: 1 in 50.
+const FAR: f32 = 4.0;
 
 /// A local engine: a runtime's [`Model`] with the tokenizer of the same file.
 pub struct LocalEngine<M> {
@@ -77,8 +80,7 @@ impl<M: Model> Engine for LocalEngine<M> {
         }
         let Self { sequence, tokenizer } = self;
         let answer = |sequence: &mut _| {
-            let chooser =
-                Chooser { tokenizer, params, sampler: Sampler::new(params), answer: Vec::new(), likelihood: 0.0 };
+            let chooser = Chooser { tokenizer, params, answer: Vec::new(), likelihood: 0.0, forks: Vec::new() };
             Run { sequence, chooser, text: Utf8Stream::default() }.answer(&prompt, on_text)
         };
         sequence.run(&params.interrupt, answer)
@@ -113,9 +115,9 @@ impl<M: Model> Run<'_, M> {
         let (decoded_tokens, stuck) = self.decode(first, on_text)?;
         let decode_ms = start.elapsed().as_secs_f64() * 1e3;
         let cut = decoded_tokens == self.chooser.params.max_tokens;
-        let likelihood = Some(self.chooser.likelihood);
-        let prompt_tokens = prompt.tokens.len();
-        Ok(Usage { prompt_tokens, cached_tokens, decoded_tokens, cut, stuck, likelihood, prefill_ms, decode_ms })
+        let Chooser { likelihood, forks, .. } = self.chooser;
+        let (prompt_tokens, likelihood) = (prompt.tokens.len(), Some(likelihood));
+        Ok(Usage { prompt_tokens, cached_tokens, decoded_tokens, cut, stuck, likelihood, forks, prefill_ms, decode_ms })
     }
 
     /// Runs the part of `prompt` that is not cached; returns how many tokens were cached, and the first decoded one.
@@ -160,29 +162,50 @@ impl<M: Model> Run<'_, M> {
 struct Chooser<'a> {
     tokenizer: &'a Tokenizer,
     params: &'a GenerateParams,
-    sampler: Sampler,
     /// The bytes of the answer so far.
     answer: Vec<u8>,
     /// The log-probability of the tokens chosen so far.
     likelihood: f32,
+    forks: Vec<Fork>,
 }
 
 impl Chooser<'_> {
     /// The next token; none if nothing likely is admitted there.
     fn choose(&mut self, logits: &[f32]) -> Option<Token> {
-        let Self { tokenizer, params, sampler, answer, likelihood } = self;
-        let mut admits = |token| {
-            let Some(admits) = &params.admits else { return true };
-            let mut longer = answer.clone();
-            if !tokenizer.is_end(token) {
-                tokenizer.write_piece(token, &mut longer);
+        let (token, chance) = match &self.params.admits {
+            None => {
+                let (best, second) = sampler::best(logits);
+                self.forks.extend(second.and_then(|(token, chance)| self.fork(token, chance, best.1 - chance)));
+                best
             }
             // A character that is not complete yet decides nothing.
-            admits(longer.utf8_chunks().next().map_or("", |chunk| chunk.valid()))
+            Some(admits) => sampler::admitted(logits, &mut |token| {
+                admits(self.with(token).utf8_chunks().next().map_or("", |chunk| chunk.valid()))
+            })?,
         };
-        let (token, chance) = sampler.pick(logits, &mut admits)?;
-        *likelihood += chance;
+        self.likelihood += chance;
         Some(token)
+    }
+
+    /// The answer with `token` in place of the one taken, if that is likely enough and whole characters.
+    fn fork(&self, token: Token, chance: f32, gap: f32) -> Option<Fork> {
+        if gap > FAR {
+            return None;
+        }
+        let mut text = self.with(token);
+        if self.tokenizer.is_end(token) {
+            text.push(b'\n');
+        }
+        Some(Fork { text: String::from_utf8(text).ok()?, likelihood: self.likelihood + chance, gap })
+    }
+
+    /// The bytes of the answer with `token` behind it.
+    fn with(&self, token: Token) -> Vec<u8> {
+        let mut longer = self.answer.clone();
+        if !self.tokenizer.is_end(token) {
+            self.tokenizer.write_piece(token, &mut longer);
+        }
+        longer
     }
 
     /// Puts `token` behind the answer; returns its bytes.

@@ -24,7 +24,7 @@ pub mod llama;
 pub mod mlx;
 pub mod prefix_cache;
 pub mod remote;
-pub mod sampler;
+mod sampler;
 mod sequence;
 pub mod threads;
 
@@ -65,15 +65,13 @@ impl Interrupt {
 /// Whether an answer may begin with a text.
 pub type Admits = Rc<dyn Fn(&str) -> bool>;
 
-/// How to generate.
-#[derive(Clone)]
+/// How to generate: the likeliest answer, where nothing else is said.
+#[derive(Clone, Default)]
 pub struct GenerateParams {
     /// Most tokens to decode.
     pub max_tokens: usize,
-    /// 0 is greedy; above, the logits are divided by it before sampling.
-    pub temperature: f32,
-    /// Seed of the sampler; the same seed gives the same text.
-    pub seed: u64,
+    /// An answer by chance, of this seed. Only a server is asked for one; a local engine reports [`Usage::forks`].
+    pub draw: Option<u64>,
     /// Once it is set the generation ends with [`Error::Cancelled`].
     pub interrupt: Interrupt,
     /// What the answer may begin with: a token that leads elsewhere gives way to the likeliest that does not. A remote
@@ -81,8 +79,19 @@ pub struct GenerateParams {
     pub admits: Option<Admits>,
 }
 
+/// Where an answer could have gone on otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fork {
+    /// The answer up to there and the second likeliest token behind it; a line break where it would have ended.
+    pub text: String,
+    /// The log-probability of that text.
+    pub likelihood: f32,
+    /// By how much the token taken was likelier, in natural logarithms.
+    pub gap: f32,
+}
+
 /// What an engine reports of one generation.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     /// 0 where a server does not tell.
     pub prompt_tokens: usize,
@@ -97,6 +106,9 @@ pub struct Usage {
     /// How likely the model held its answer: its log-probability (natural logarithm, temperature 1), the sum of its
     /// tokens'. None where a server does not tell.
     pub likelihood: Option<f32>,
+    /// Where it was about to write something else, in the order of the text. None where a server does not tell, and none
+    /// where not everything was admitted.
+    pub forks: Vec<Fork>,
     pub prefill_ms: f64,
     pub decode_ms: f64,
 }

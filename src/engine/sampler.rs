@@ -1,70 +1,46 @@
-//! Picks the next token from logits: the most likely one, or a seeded draw for further alternatives.
+//! Picks the next token from logits: the likeliest one, or the likeliest of those that are admitted.
 
-use super::{GenerateParams, Token};
+use super::Token;
 
-/// Tokens a draw may choose among: the top of the distribution, as is usual for short code answers.
+/// Tokens that one which is not admitted may give way to: the top of the distribution, as is usual for short code answers.
 const TOP_K: usize = 40;
 
 /// A token this far below the best, in natural logarithms, is no answer to the same question: 1 in 1,000.
 const UNLIKELY: f32 = -6.9;
 
-/// Chooses tokens by the temperature and seed of [`GenerateParams`].
-pub struct Sampler {
-    temperature: f32,
-    state: u64,
+/// A token with its log-probability (natural logarithm).
+type Likely = (Token, f32);
+
+/// The likeliest next token for `logits`, `(vocabulary,)`, not empty, and the second likeliest. NaN is neither.
+pub(super) fn best(logits: &[f32]) -> (Likely, Option<Likely>) {
+    let [best, second] = best_two(logits);
+    let total = log_sum(logits, logits[best]);
+    let likely = |at: usize| (at as Token, logits[at] - total);
+    (likely(best), (second != best).then(|| likely(second)))
 }
 
-impl Sampler {
-    pub fn new(params: &GenerateParams) -> Self {
-        Self { temperature: params.temperature, state: params.seed }
+/// The likeliest next token for `logits`, as [`best`] has them, of those that are admitted; none if no likely one is.
+pub(super) fn admitted(logits: &[f32], admits: &mut dyn FnMut(Token) -> bool) -> Option<Likely> {
+    let (best, _) = best(logits);
+    if admits(best.0) {
+        return Some(best);
     }
-
-    /// The next token for `logits`, `(vocabulary,)`, not empty, with its log-probability (natural logarithm, before any
-    /// temperature); none if nothing that is likely is admitted. NaN never wins.
-    pub fn pick(&mut self, logits: &[f32], admits: &mut dyn FnMut(Token) -> bool) -> Option<(Token, f32)> {
-        let best = greedy(logits);
-        let total = log_sum(logits, logits[best as usize]);
-        let picked = if self.temperature <= 0.0 { best } else { self.draw(logits) };
-        let floor = logits[best as usize] + UNLIKELY;
-        let others =
-            || top_k(logits, TOP_K).into_iter().filter(move |(token, logit)| *token != picked && *logit > floor);
-        let token =
-            if admits(picked) { picked } else { others().map(|(token, _)| token).find(|token| admits(*token))? };
-        Some((token, logits[token as usize] - total))
-    }
-
-    fn draw(&mut self, logits: &[f32]) -> Token {
-        let top = top_k(logits, TOP_K);
-        let best = top[0].1;
-        let weights: Vec<f32> = top.iter().map(|(_, logit)| ((logit - best) / self.temperature).exp()).collect();
-        let mut left = self.uniform() * weights.iter().sum::<f32>();
-        for (&(token, _), weight) in top.iter().zip(&weights) {
-            left -= weight;
-            if left <= 0.0 {
-                return token;
-            }
-        }
-        top[0].0
-    }
-
-    /// Uniform in [0, 1): splitmix64 (Steele, Lea and Flood, OOPSLA 2014), its top 24 bits.
-    fn uniform(&mut self) -> f32 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
-    }
+    let likely = |&(_, logit): &Likely| logit > logits[best.0 as usize] + UNLIKELY;
+    let mut others = top_k(logits, TOP_K).into_iter().filter(likely);
+    let (token, logit) = others.find(|(token, _)| *token != best.0 && admits(*token))?;
+    Some((token, best.1 + logit - logits[best.0 as usize]))
 }
 
-fn greedy(logits: &[f32]) -> Token {
-    let mut best = 0;
-    for (token, &logit) in logits.iter().enumerate() {
+fn best_two(logits: &[f32]) -> [usize; 2] {
+    let [mut best, mut second] = [0; 2];
+    for (token, &logit) in logits.iter().enumerate().skip(1) {
         if logit > logits[best] || logits[best].is_nan() {
-            best = token;
+            (best, second) = (token, best);
+        } else if logit > logits[second] || second == best || logits[second].is_nan() {
+            second = token;
         }
     }
-    best as Token
+    if logits[second].is_nan() { [best, best] } else { [best, second] }
 }
 
 /// The logarithm of the sum of the exponentials of `logits`, whose highest is `best`. What lies far below it adds less
@@ -90,56 +66,37 @@ fn top_k(logits: &[f32], k: usize) -> Vec<(Token, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Interrupt;
-
-    fn sampler(temperature: f32, seed: u64) -> Sampler {
-        let interrupt = Interrupt::default();
-        Sampler::new(&GenerateParams { max_tokens: 1, temperature, seed, interrupt, admits: None })
-    }
-
-    fn pick(sampler: &mut Sampler, logits: &[f32]) -> Token {
-        sampler.pick(logits, &mut |_| true).unwrap().0
-    }
 
     #[test]
-    fn greedy_takes_the_highest_logit_and_never_nan() {
-        assert_eq!(pick(&mut sampler(0.0, 1), &[0.5, f32::NAN, 3.0, 2.9]), 2);
-        assert_eq!(pick(&mut sampler(0.0, 1), &[f32::NAN, -1.0, -2.0]), 1);
+    fn best_are_the_two_highest_logits_and_never_nan() {
+        let tokens = |logits: &[f32]| {
+            let (best, second) = best(logits);
+            (best.0, second.map(|second| second.0))
+        };
+        assert_eq!(tokens(&[0.5, f32::NAN, 3.0, 2.9]), (2, Some(3)));
+        assert_eq!(tokens(&[2.9, 3.0, f32::NAN]), (1, Some(0)));
+        assert_eq!(tokens(&[3.0, 2.9, 2.95]), (0, Some(2)));
+        assert_eq!(tokens(&[f32::NAN, -1.0, -2.0]), (1, Some(2)));
+        assert_eq!(tokens(&[f32::NAN, -1.0, f32::NAN]), (1, None));
+        assert_eq!(tokens(&[1.0]), (0, None));
     }
 
     #[test]
     fn token_that_is_not_admitted_gives_way_to_the_likeliest_that_is() {
         let logits = [1.0, 3.0, 2.0, f32::NAN, -9.0];
-        for temperature in [0.0, 0.8] {
-            let mut sampler = sampler(temperature, 1);
-            assert_eq!(sampler.pick(&logits, &mut |token| token == 0).unwrap().0, 0);
-            assert!(sampler.pick(&logits, &mut |token| token == 4).is_none(), "too unlikely");
-            assert!(sampler.pick(&logits, &mut |_| false).is_none());
-        }
-        assert_eq!(sampler(0.0, 1).pick(&logits, &mut |token| token != 1).unwrap().0, 2);
+        assert_eq!(admitted(&logits, &mut |token| token == 0).unwrap().0, 0);
+        assert_eq!(admitted(&logits, &mut |token| token != 1).unwrap().0, 2);
+        assert!(admitted(&logits, &mut |token| token == 4).is_none(), "too unlikely");
+        assert!(admitted(&logits, &mut |_| false).is_none());
     }
 
     #[test]
     fn log_probability_is_that_of_the_token_itself() {
         // exp(2) / (exp(0) + exp(2) + exp(1)) = 0.665
-        let (_, chance) = sampler(0.0, 1).pick(&[0.0, 2.0, f32::NAN, 1.0], &mut |_| true).unwrap();
-        assert!((chance.exp() - 0.665).abs() < 0.001, "{chance}");
-        let (_, chance) = sampler(0.0, 1).pick(&[0.0, 2.0, 1.0], &mut |token| token == 0).unwrap();
+        let ((_, first), second) = best(&[0.0, 2.0, f32::NAN, 1.0]);
+        assert!((first.exp() - 0.665).abs() < 0.001, "{first}");
+        assert!((second.unwrap().1.exp() - 0.245).abs() < 0.001, "{second:?}");
+        let (_, chance) = admitted(&[0.0, 2.0, 1.0], &mut |token| token == 0).unwrap();
         assert!((chance.exp() - 0.090).abs() < 0.001, "{chance}");
-    }
-
-    #[test]
-    fn same_seed_draws_the_same_tokens_and_follows_the_distribution() {
-        let logits = [0.0, 2.0, f32::NAN, 1.0];
-        let draws = |seed| {
-            let mut sampler = sampler(1.0, seed);
-            (0..4000).map(|_| pick(&mut sampler, &logits)).collect::<Vec<_>>()
-        };
-        assert_eq!(draws(7), draws(7));
-        assert_ne!(draws(7), draws(8));
-        // As above.
-        let share = draws(7).iter().filter(|&&token| token == 1).count() as f64 / 4000.0;
-        assert!((share - 0.665).abs() < 0.03, "token 1 was drawn {share} of the time");
-        assert!(!draws(7).contains(&2));
     }
 }

@@ -1,6 +1,7 @@
 //! From a prompt to one rated command: have the engine write, look at what it writes, stop it where it goes wrong.
 
 use std::{
+    borrow::Cow,
     cmp::Ordering,
     ops::{ControlFlow, Range},
     rc::Rc,
@@ -11,7 +12,7 @@ use super::{admit, end};
 use crate::{
     commands::Names,
     context::{Context, Os},
-    engine::{Admits, Engine, GenerateParams, Interrupt, Piece, Prompt},
+    engine::{Admits, Engine, Fork, GenerateParams, Interrupt, Piece, Prompt, Usage},
     error::{Error, Result},
     examples::{self, Example},
     parse, prompt,
@@ -22,9 +23,6 @@ use crate::{
 
 /// Most tokens of an answer; the longest command of the evaluation set has 94.
 const MAX_TOKENS: usize = 160;
-
-/// Spread of a draw: enough to differ, low enough to stay a command.
-const TEMPERATURE: f32 = 0.8;
 
 /// The log-probability of an answer above which the model is sure of it (docs/measurements.md, suggestion quality).
 const SURE: f32 = -1.6;
@@ -39,10 +37,12 @@ const LEFT_OUT: f32 = -2.0;
 const NEVER: Option<f32> = Some(f32::NEG_INFINITY);
 
 /// Which of the answers to one prompt.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
     /// The likeliest.
     Best,
+    /// The likeliest of those that begin as a fork of it.
+    Behind(&'a Fork),
     /// One by chance, of this seed.
     Draw(u64),
 }
@@ -64,6 +64,8 @@ pub(super) struct Outcome {
     pub(super) suggestion: Result<Suggestion>,
     /// The log-probability of the whole answer; none where the engine does not tell.
     pub(super) likelihood: Option<f32>,
+    /// Where it was about to be another.
+    pub(super) forks: Vec<Fork>,
 }
 
 /// What an engine wrote.
@@ -74,6 +76,7 @@ struct Written {
     /// It ends where nothing likely was admitted.
     stuck: bool,
     likelihood: Option<f32>,
+    forks: Vec<Fork>,
     /// The program in it that is not here.
     missing: Option<Range<usize>>,
 }
@@ -116,23 +119,25 @@ impl<'a> Asked<'a> {
     pub(super) fn answer(
         &mut self,
         nearest: &[Example],
-        which: Which,
+        which: Which<'_>,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Outcome> {
-        let (temperature, seed) = match which {
-            Which::Best => (0.0, 0),
-            Which::Draw(seed) => (TEMPERATURE, seed),
+        let (begun, before, draw) = match which {
+            Which::Best => ("", 0.0, None),
+            Which::Behind(fork) => (fork.text.as_str(), fork.likelihood, None),
+            Which::Draw(seed) => ("", 0.0, Some(seed)),
         };
         let interrupt = self.interrupt.clone();
-        let params = GenerateParams { max_tokens: MAX_TOKENS, temperature, seed, interrupt, admits: None };
+        let params = GenerateParams { max_tokens: MAX_TOKENS, draw, interrupt, admits: None };
         let prompt = prompt::suggest(&self.request, nearest);
-        let first = self.write(&prompt, String::new(), &params, on_text)?;
+        let mut first = self.write(&prompt, begun, &params, on_text)?;
+        first.likelihood = first.likelihood.map(|after| before + after);
         let Some(missing) = first.missing.clone() else { return Ok(self.outcome(first)) };
         let absent = self.names.absent(&first.text[missing.clone()]);
         let likelihood = first.likelihood.and(NEVER);
-        let absent = Outcome { suggestion: Err(Error::NoCommand(absent)), likelihood };
+        let absent = Outcome { suggestion: Err(Error::NoCommand(absent)), likelihood, forks: Vec::new() };
         let Some(before) = first.likelihood else { return Ok(absent) };
-        let second = self.write_again(prompt, first.text[..missing.start].trim_end(), params, on_text)?;
+        let second = self.write_again(&prompt, first.text[..missing.start].trim_end(), params, on_text)?;
         if second.stuck || second.missing.is_some() {
             return Ok(absent);
         }
@@ -144,29 +149,33 @@ impl<'a> Asked<'a> {
     /// Has the engine write on behind `kept`, with no program that is not here.
     fn write_again(
         &mut self,
-        mut prompt: Prompt,
+        prompt: &Prompt,
         kept: &str,
         params: GenerateParams,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Written> {
         let (names, before) = (Rc::clone(&self.names), kept.to_owned());
         let admits: Admits = Rc::new(move |text| names.admit(&format!("{before}{text}")));
-        prompt.tail.push(Piece::Text(kept.to_owned()));
-        self.write(&prompt, kept.to_owned(), &GenerateParams { admits: Some(admits), ..params }, on_text)
+        self.write(prompt, kept, &GenerateParams { admits: Some(admits), ..params }, on_text)
     }
 
-    /// Has the engine write on behind `text`.
+    /// Has the engine write on behind `begun`.
     fn write(
         &mut self,
         prompt: &Prompt,
-        mut text: String,
+        begun: &str,
         params: &GenerateParams,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Written> {
         let Self { engine, request, quoted, names, timing, .. } = self;
         let shell = request.context.shell;
-        let (mut shown, mut missing) = (0, None);
-        let usage = engine.generate(prompt, params, &mut |piece| {
+        let (mut text, mut shown, mut missing) = (begun.to_owned(), 0, None);
+        let mut prompt = Cow::Borrowed(prompt);
+        if !begun.is_empty() {
+            prompt.to_mut().tail.push(Piece::Text(begun.to_owned()));
+        }
+        let is_complete = |text: &str| parse::is_complete(text, |command| end(command, shell));
+        let mut go_on = |piece: &str| {
             text.push_str(piece);
             let settled = match names.settled(&text) {
                 Ok(settled) => settled,
@@ -182,12 +191,13 @@ impl<'a> Asked<'a> {
             if command.len() > std::mem::replace(&mut shown, command.len()) {
                 on_text(command);
             }
-            if parse::is_complete(&text, |command| end(command, shell)) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        })?;
+            if is_complete(&text) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let usage = if is_complete(begun) {
+            Usage { likelihood: Some(0.0), ..Usage::default() }
+        } else {
+            engine.generate(&prompt, params, &mut go_on)?
+        };
         if timing.prompt_tokens == 0 {
             (timing.prompt_tokens, timing.cached_tokens) = (usage.prompt_tokens, usage.cached_tokens);
         }
@@ -196,7 +206,8 @@ impl<'a> Asked<'a> {
         timing.decoded_tokens += usage.decoded_tokens;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let missing = missing.or_else(|| names.missing(line).filter(|_| !line.contains('\n')));
-        Ok(Written { text, cut: usage.cut, stuck: usage.stuck, likelihood: usage.likelihood, missing })
+        let Usage { cut, stuck, likelihood, forks, .. } = usage;
+        Ok(Written { text, cut, stuck, likelihood, forks, missing })
     }
 
     /// The command in what was written, rated.
@@ -224,16 +235,26 @@ impl<'a> Asked<'a> {
             Err(_) if !is_refusal => written.likelihood.and(NEVER),
             _ => written.likelihood,
         };
-        Outcome { suggestion, likelihood }
+        Outcome { suggestion, likelihood, forks: written.forks }
     }
 
     /// Whether the person named a file with its folder, and `command` does not: `gzip app.log` for `logs/app.log`.
     fn leaves_out_a_path(&self, command: &str) -> bool {
-        let bare =
-            |word: &'_ str| word.trim_matches(|c: char| "\"'`.,;:!?()".contains(c)).trim_end_matches('/').to_owned();
-        let words = self.request.words.split_whitespace().map(bare);
+        let around = |c: char| "\"'`.,;:!?()".contains(c);
+        let words = self.request.words.split_whitespace();
+        let words = words.map(|word| word.trim_matches(around).trim_end_matches('/'));
         let mut paths = words.filter(|word| word.trim_start_matches('/').contains('/') && !word.contains("://"));
-        paths.any(|path| !command.contains(&path))
+        paths.any(|path| !command.contains(path))
+    }
+
+    /// Whether the person named a file, or what looks like one: `/etc`, `notes.txt`.
+    pub(super) fn names_a_file(&self) -> bool {
+        let words = &self.request.words;
+        let mut extensions = words.match_indices('.').filter(|(at, _)| {
+            words[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic())
+                && words[..*at].ends_with(|c: char| c.is_alphanumeric())
+        });
+        words.contains('/') || extensions.next().is_some()
     }
 }
 

@@ -1,10 +1,10 @@
 //! The llama.cpp engine on a real, small model: what the decode loop relies on.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, rc::Rc};
 
 use cmdai::{
     engine::{
-        Engine, GenerateParams, Interrupt, Model, Piece, Prompt, Token, generate::LocalEngine, llama::LlamaModel,
+        Admits, Engine, GenerateParams, Model, Piece, Prompt, Token, generate::LocalEngine, llama::LlamaModel,
         threads::Threads,
     },
     error::Error,
@@ -99,8 +99,7 @@ fn generate(engine: &mut dyn Engine, question: &str, params: &GenerateParams) ->
 
 #[test]
 fn greedy_text_is_the_same_with_a_warm_cache_and_a_cold_one() {
-    let greedy =
-        GenerateParams { max_tokens: 12, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
+    let greedy = GenerateParams { max_tokens: 12, ..GenerateParams::default() };
     let (model, tokenizer) = open();
     let mut cold = LocalEngine::new(model, tokenizer);
     let (expected, _) = generate(&mut cold, "What is the capital of Italy?", &greedy);
@@ -116,8 +115,7 @@ fn greedy_text_is_the_same_with_a_warm_cache_and_a_cold_one() {
 fn callback_stops_the_generation_and_the_limit_holds() {
     let (model, tokenizer) = open();
     let mut engine = LocalEngine::new(model, tokenizer);
-    let params =
-        GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
+    let params = GenerateParams { max_tokens: 5, ..GenerateParams::default() };
     assert_eq!(generate(&mut engine, "Tell me a long story.", &params).1, 5);
     let mut calls = 0;
     let usage = engine
@@ -130,11 +128,39 @@ fn callback_stops_the_generation_and_the_limit_holds() {
 }
 
 #[test]
+fn fork_is_the_answer_up_to_there_and_the_token_that_was_nearly_taken() {
+    let (model, tokenizer) = open();
+    let mut engine = LocalEngine::new(model, tokenizer);
+    let question = prompt("How many days has a week?");
+    let generate = |engine: &mut LocalEngine<_>, prompt: &Prompt, params: &GenerateParams| {
+        let mut text = String::new();
+        let usage = engine.generate(prompt, params, &mut |piece| {
+            text.push_str(piece);
+            ControlFlow::Continue(())
+        });
+        (text, usage.unwrap())
+    };
+    let params = GenerateParams { max_tokens: 12, ..GenerateParams::default() };
+    let (text, usage) = generate(&mut engine, &question, &params);
+    assert!(usage.forks.len() > 2, "{:?}", usage.forks);
+    for fork in usage.forks.iter().filter(|fork| !fork.text.ends_with('\n')) {
+        assert!((0.0..=4.0).contains(&fork.gap), "{fork:?} of {text}");
+        // Admitted alone, it is what is written, as likely as was told.
+        let wanted = fork.text.clone();
+        let admits: Admits = Rc::new(move |text| wanted.starts_with(text));
+        let (text, usage) =
+            generate(&mut engine, &question, &GenerateParams { admits: Some(admits), ..params.clone() });
+        assert_eq!((text.as_str(), usage.stuck), (fork.text.as_str(), true));
+        assert!((usage.likelihood.unwrap() - fork.likelihood).abs() < 0.05, "{fork:?}: {:?}", usage.likelihood);
+        assert!(usage.forks.is_empty(), "{:?}", usage.forks);
+    }
+}
+
+#[test]
 fn prompt_that_does_not_fit_is_refused_with_figures() {
     let (model, tokenizer) = open();
     let mut engine = LocalEngine::new(model, tokenizer);
-    let params =
-        GenerateParams { max_tokens: 5, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
+    let params = GenerateParams { max_tokens: 5, ..GenerateParams::default() };
     let error = engine
         .generate(&prompt(&"word ".repeat(5000)), &params, &mut |_| ControlFlow::Continue(()))
         .expect_err("5,000 words do not fit");

@@ -541,8 +541,7 @@ fn ask(url: &str, patience: Patience) -> Error {
     let settings = Settings { server: Server::parse(url).unwrap(), model: None, key: None };
     let mut engine = Remote::open(settings, patience).unwrap();
     let prompt = prompt::suggest(&pipeline::request(WORDS, Context::of(Shell::Zsh), 1).unwrap(), &[]);
-    let params =
-        GenerateParams { max_tokens: 9, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
+    let params = GenerateParams { max_tokens: 9, ..GenerateParams::default() };
     engine.generate(&prompt, &params, &mut |_| ControlFlow::Continue(())).expect_err("it must fail")
 }
 
@@ -555,8 +554,7 @@ fn interrupt_ends_the_waiting_for_a_server() {
         let mut engine = Remote::open(settings, Patience { connect: long, silence: long, whole: long }).unwrap();
         let prompt = prompt::suggest(&pipeline::request(WORDS, Context::of(Shell::Zsh), 1).unwrap(), &[]);
         let interrupt = Interrupt::default();
-        let params =
-            GenerateParams { max_tokens: 9, temperature: 0.0, seed: 0, interrupt: interrupt.clone(), admits: None };
+        let params = GenerateParams { max_tokens: 9, interrupt: interrupt.clone(), ..GenerateParams::default() };
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while chat.sent() == 0 {

@@ -87,7 +87,7 @@ fn engine_on_disk(directory: &Path, change: impl FnOnce(&mut Probe)) -> LocalEng
 }
 
 pub(crate) fn greedy(max_tokens: usize, interrupt: &Interrupt) -> GenerateParams {
-    GenerateParams { max_tokens, temperature: 0.0, seed: 0, interrupt: interrupt.clone(), admits: None }
+    GenerateParams { max_tokens, interrupt: interrupt.clone(), ..GenerateParams::default() }
 }
 
 /// The answer in 12 tokens to `prompt`, and what it took.

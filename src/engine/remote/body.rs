@@ -12,6 +12,9 @@ use crate::{
     error::{Context, Error, Result},
 };
 
+/// Spread of a draw: enough to differ, low enough to stay a command.
+const TEMPERATURE: f32 = 0.8;
+
 #[derive(Serialize)]
 struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +34,8 @@ struct Message {
 
 /// The body of the request for `prompt`.
 pub(super) fn of(prompt: &Prompt, params: &GenerateParams, model: Option<&str>) -> Result<String> {
-    let GenerateParams { max_tokens, temperature, seed, .. } = *params;
+    let (temperature, seed) = params.draw.map_or((0.0, 0), |seed| (TEMPERATURE, seed));
+    let max_tokens = params.max_tokens;
     let messages = messages(prompt)?;
     serde_json::to_string(&Body { model, messages, temperature, seed, max_tokens, stream: true })
         .context(|| "could not write the request")
@@ -79,7 +83,6 @@ fn no_chat() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Interrupt;
 
     fn prompt(words: &str) -> Prompt {
         let special = Piece::Special;
@@ -136,8 +139,7 @@ mod tests {
     #[test]
     fn secret_in_a_request_is_not_sent() {
         let prompt = prompt("log in with token ghp_0123456789abcdefghijABCDEFGHIJ456789");
-        let params =
-            GenerateParams { max_tokens: 9, temperature: 0.8, seed: 3, interrupt: Interrupt::default(), admits: None };
+        let params = GenerateParams { max_tokens: 9, draw: Some(3), ..GenerateParams::default() };
         let wanted = r#"{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"log in with token REDACTED"}],"temperature":0.8,"seed":3,"max_tokens":9,"stream":true}"#;
         assert_eq!(of(&prompt, &params, Some("m")).unwrap(), wanted);
     }

@@ -79,6 +79,7 @@ impl Remote {
             cut: answer.cut,
             stuck: false,
             likelihood: None,
+            forks: Vec::new(),
             prefill_ms: (first_text - start).as_secs_f64() * 1e3,
             decode_ms: first_text.elapsed().as_secs_f64() * 1e3,
         })

@@ -151,8 +151,7 @@ fn text_is_the_same_with_a_warm_cache_and_a_cold_one() {
     };
     let ask = |engine: &mut dyn Engine, question: &str| {
         let mut text = String::new();
-        let params =
-            GenerateParams { max_tokens: 8, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
+        let params = GenerateParams { max_tokens: 8, ..GenerateParams::default() };
         let usage = engine.generate(&prompt(question), &params, &mut |piece| {
             text.push_str(piece);
             std::ops::ControlFlow::Continue(())
@@ -204,8 +203,7 @@ fn prefix_on_disk_spares_another_engine_its_computing() {
         prefix: vec![special("<|im_start|>"), Piece::Text("system\nBe brief.".into()), special("<|im_end|>")],
         tail: vec![special("<|im_start|>"), Piece::Text("user\nWhat is the capital of Italy?".into())],
     };
-    let params =
-        GenerateParams { max_tokens: 8, temperature: 0.0, seed: 0, interrupt: Interrupt::default(), admits: None };
+    let params = GenerateParams { max_tokens: 8, ..GenerateParams::default() };
     let answer = || {
         let (model, tokenizer) = open(SMOLLM);
         let mut engine = LocalEngine::with_prefix_cache(model, tokenizer, env.home().join("prefix"), "0123");
