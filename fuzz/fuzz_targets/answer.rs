@@ -9,10 +9,10 @@ use std::ops::ControlFlow;
 
 use cmdai::{
     context::Context,
-    engine::{Engine, GenerateParams, Interrupt, Prompt, Usage},
+    engine::{Engine, Fork, GenerateParams, Interrupt, Prompt, Usage},
     error::Result,
     pipeline::{self, Candidates},
-    request::Shell,
+    request::{Request, Shell, Suggestion},
     safety,
 };
 
@@ -38,7 +38,11 @@ impl Engine for Says<'_> {
             }
             rest = after;
         }
-        Ok(Usage { cut: self.cut && rest.is_empty(), ..Usage::default() })
+        // All of it, and its first half, could be the beginning of another answer.
+        let half = self.text.char_indices().nth(self.text.chars().count() / 2).map_or(0, |(at, _)| at);
+        let fork = |text: &str| Fork { text: text.to_owned(), likelihood: -1.0, gap: 1.0 };
+        let forks = vec![fork(self.text), fork(&self.text[..half])];
+        Ok(Usage { cut: self.cut && rest.is_empty(), likelihood: Some(-1.0), forks, ..Usage::default() })
     }
 }
 
@@ -61,10 +65,14 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if outcome.is_err() {
         return;
     }
+    let more = Request { alternatives: 3, ..request };
+    pipeline::suggest(&mut engine, &more, &mut candidates, &Interrupt::default(), &mut |_| {}).expect("one is there");
+    for Suggestion { command, .. } in candidates.best(3) {
+        assert!(safety::printable(command).is_ok() && !command.contains('\n'), "{command:?}");
+        assert!(!command.is_empty() && command.trim() == command && !command.starts_with(['#', '-']), "{command:?}");
+    }
     let suggestion = &candidates.best(1)[0];
     let command = suggestion.command.as_str();
-    assert!(safety::printable(command).is_ok() && !command.contains('\n'), "{command:?}");
-    assert!(!command.is_empty() && command.trim() == command && !command.starts_with(['#', '-']), "{command:?}");
     match suggestion.slot {
         Some(at) => assert_eq!(command.chars().nth(at), Some('<'), "{command:?}"),
         None => {

@@ -34,8 +34,6 @@ pub struct Candidates {
     was_followed: bool,
     /// The nearest examples were shown, where there are any.
     was_shown: bool,
-    /// The engine tells how likely its answers are.
-    is_told: bool,
 }
 
 /// Adds to `candidates` up to `request.alternatives` different commands, the best first. Where the model is not sure of
@@ -74,7 +72,6 @@ impl Candidates {
     fn first(&mut self, asked: &mut Asked, on_text: &mut dyn FnMut(&str)) -> Result<()> {
         let mut first = asked.answer(&[], Which::Best, on_text)?;
         self.asked = 1;
-        self.is_told = first.likelihood.is_some();
         self.forks = mem::take(&mut first.forks);
         self.forks.sort_by(|one, other| other.gap.total_cmp(&one.gap));
         let (better, other) = match self.second(asked, &first)? {
@@ -107,7 +104,8 @@ impl Candidates {
     fn more(&mut self, asked: &mut Asked, wanted: usize) -> Result<bool> {
         // The answer that lost against the best was not shown yet, and takes its place among those that are new.
         let known = if mem::replace(&mut self.was_followed, true) { self.found.len() } else { 1.min(self.found.len()) };
-        let may_draw = !self.is_told && self.asked < 1 + (wanted - 1) * DRAWS;
+        let is_told = self.found.first().is_some_and(|best| best.confidence.is_some());
+        let may_draw = !is_told && self.asked < 1 + (wanted - 1) * DRAWS;
         let followed = self.forks.split_off(self.forks.len().saturating_sub(FORKS));
         for fork in followed.iter().rev() {
             self.add(asked.answer(&[], Which::Behind(fork), &mut |_| {})?);

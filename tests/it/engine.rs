@@ -143,7 +143,8 @@ fn fork_is_the_answer_up_to_there_and_the_token_that_was_nearly_taken() {
     let params = GenerateParams { max_tokens: 12, ..GenerateParams::default() };
     let (text, usage) = generate(&mut engine, &question, &params);
     assert!(usage.forks.len() > 2, "{:?}", usage.forks);
-    for fork in usage.forks.iter().filter(|fork| !fork.text.ends_with('\n')) {
+    // Not where it ends: nothing can keep it from that.
+    for fork in usage.forks.iter().filter(|fork| !fork.text.starts_with(&text)) {
         assert!((0.0..=4.0).contains(&fork.gap), "{fork:?} of {text}");
         // Admitted alone, it is what is written, as likely as was told.
         let wanted = fork.text.clone();
