@@ -29,9 +29,9 @@ def main():
         answers = subprocess.run([program, "eval", "--jsonl", "--shell", "bash", *sys.argv[1:]], input=rows, text=True,
                                  stdout=subprocess.PIPE, check=True, env={**os.environ, "PATH": path}).stdout
         (kept / f"answers-{name}").write_text(answers)
-        passed = verdicts(kept, name, rows, answers)
-        for row, line in zip(rows.splitlines(), answers.splitlines()):
-            row, answer = json.loads(row), json.loads(line)
+        answered = list(zip(map(json.loads, rows.splitlines()), map(json.loads, answers.splitlines())))
+        passed = verdicts(kept, name, answered)
+        for row, answer in answered:
             seconds.append(answer["seconds"])
             for group in (row["category"], "all of " + name.removesuffix(".jsonl")):
                 items[group] += 1
@@ -45,15 +45,15 @@ def main():
     print(f"\nmedian {seconds[len(seconds) // 2]:.2f} s, 95th percentile {seconds[len(seconds) * 95 // 100]:.2f} s; {kept}")
 
 
-def verdicts(kept, name, rows, answers):
+def verdicts(kept, name, answered):
     """Whether each command of each item is right, the first suggestion's first: run as items of their own."""
     numbered, candidates, passed = kept / f"items-{name}", kept / f"candidates-{name}", {}
     with numbered.open("w") as items, candidates.open("w") as commands:
-        for row, line in zip(map(json.loads, rows.splitlines()), map(json.loads, answers.splitlines())):
-            for number, command in enumerate([line["command"], *line.get("alternatives", [])]):
+        for row, answer in answered:
+            for number, command in enumerate([answer["command"], *answer.get("alternatives", [])]):
                 ident = f"{row['id']}@{number}"
                 items.write(json.dumps({**row, "id": ident}) + "\n")
-                commands.write(json.dumps({"id": ident, "command": command, "seconds": line["seconds"]}) + "\n")
+                commands.write(json.dumps({"id": ident, "command": command, "seconds": answer["seconds"]}) + "\n")
     out = kept / f"verdicts-{name}"
     subprocess.run([sys.executable, QUALITY / "nl2sh_eval.py", "run", numbered, "--candidates", candidates, "--out", out],
                    check=True, stdout=subprocess.DEVNULL)

@@ -28,8 +28,8 @@ pub struct Candidates {
     found: Vec<Suggestion>,
     /// Where the model's own answer was about to be another, the nearest to it last.
     forks: Vec<Fork>,
-    /// How many answers were asked for, those beside what was nearly written or shown.
-    asked: usize,
+    /// Answers by chance that were asked for.
+    draws: usize,
     /// More than the best was asked for.
     was_followed: bool,
     /// The nearest examples were shown, where there are any.
@@ -51,7 +51,7 @@ pub fn suggest(
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Timing> {
     let mut asked = Asked::new(engine, request, interrupt);
-    if candidates.asked == 0 {
+    if candidates.found.is_empty() {
         candidates.first(&mut asked, on_text)?;
     }
     let wanted = request.alternatives;
@@ -71,7 +71,6 @@ impl Candidates {
     /// The model's own answer, and where it is not sure of it the better of two.
     fn first(&mut self, asked: &mut Asked, on_text: &mut dyn FnMut(&str)) -> Result<()> {
         let mut first = asked.answer(&[], Which::Best, on_text)?;
-        self.asked = 1;
         self.forks = mem::take(&mut first.forks);
         self.forks.sort_by(|one, other| other.gap.total_cmp(&one.gap));
         let (better, other) = match self.second(asked, &first)? {
@@ -103,9 +102,8 @@ impl Candidates {
     /// only a try less.
     fn more(&mut self, asked: &mut Asked, wanted: usize) -> Result<bool> {
         // The answer that lost against the best was not shown yet, and takes its place among those that are new.
-        let known = if mem::replace(&mut self.was_followed, true) { self.found.len() } else { 1.min(self.found.len()) };
-        let is_told = self.found.first().is_some_and(|best| best.confidence.is_some());
-        let may_draw = !is_told && self.asked < 1 + (wanted - 1) * DRAWS;
+        let known = if mem::replace(&mut self.was_followed, true) { self.found.len() } else { 1 };
+        let may_draw = self.found[0].confidence.is_none() && self.draws < (wanted - 1) * DRAWS;
         let followed = self.forks.split_off(self.forks.len().saturating_sub(FORKS));
         for fork in followed.iter().rev() {
             self.add(asked.answer(&[], Which::Behind(fork), &mut |_| {})?);
@@ -116,8 +114,8 @@ impl Candidates {
                 self.add(asked.answer(&nearest, Which::Best, &mut |_| {})?);
             }
         } else if may_draw {
-            self.add(asked.answer(&[], Which::Draw(self.asked as u64), &mut |_| {})?);
-            self.asked += 1;
+            self.draws += 1;
+            self.add(asked.answer(&[], Which::Draw(self.draws as u64), &mut |_| {})?);
         }
         let confidence = |suggestion: &Suggestion| suggestion.confidence.unwrap_or_default();
         self.found[known..].sort_by(|one, other| confidence(other).total_cmp(&confidence(one)));

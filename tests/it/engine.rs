@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, rc::Rc};
 
 use cmdai::{
     engine::{
-        Admits, Engine, GenerateParams, Model, Piece, Prompt, Token, generate::LocalEngine, llama::LlamaModel,
+        Admits, Engine, GenerateParams, Model, Piece, Prompt, Token, Usage, generate::LocalEngine, llama::LlamaModel,
         threads::Threads,
     },
     error::Error,
@@ -86,7 +86,7 @@ pub(crate) fn prompt(question: &str) -> Prompt {
     }
 }
 
-fn generate(engine: &mut dyn Engine, question: &str, params: &GenerateParams) -> (String, usize) {
+fn generate(engine: &mut dyn Engine, question: &str, params: &GenerateParams) -> (String, Usage) {
     let mut text = String::new();
     let usage = engine
         .generate(&prompt(question), params, &mut |piece| {
@@ -94,7 +94,7 @@ fn generate(engine: &mut dyn Engine, question: &str, params: &GenerateParams) ->
             ControlFlow::Continue(())
         })
         .unwrap();
-    (text, usage.decoded_tokens)
+    (text, usage)
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn callback_stops_the_generation_and_the_limit_holds() {
     let (model, tokenizer) = open();
     let mut engine = LocalEngine::new(model, tokenizer);
     let params = GenerateParams { max_tokens: 5, ..GenerateParams::default() };
-    assert_eq!(generate(&mut engine, "Tell me a long story.", &params).1, 5);
+    assert_eq!(generate(&mut engine, "Tell me a long story.", &params).1.decoded_tokens, 5);
     let mut calls = 0;
     let usage = engine
         .generate(&prompt("Tell me a long story."), &GenerateParams { max_tokens: 50, ..params.clone() }, &mut |_| {
@@ -131,17 +131,9 @@ fn callback_stops_the_generation_and_the_limit_holds() {
 fn fork_is_the_answer_up_to_there_and_the_token_that_was_nearly_taken() {
     let (model, tokenizer) = open();
     let mut engine = LocalEngine::new(model, tokenizer);
-    let question = prompt("How many days has a week?");
-    let generate = |engine: &mut LocalEngine<_>, prompt: &Prompt, params: &GenerateParams| {
-        let mut text = String::new();
-        let usage = engine.generate(prompt, params, &mut |piece| {
-            text.push_str(piece);
-            ControlFlow::Continue(())
-        });
-        (text, usage.unwrap())
-    };
+    let question = "How many days has a week?";
     let params = GenerateParams { max_tokens: 12, ..GenerateParams::default() };
-    let (text, usage) = generate(&mut engine, &question, &params);
+    let (text, usage) = generate(&mut engine, question, &params);
     assert!(usage.forks.len() > 2, "{:?}", usage.forks);
     // Not where it ends: nothing can keep it from that.
     for fork in usage.forks.iter().filter(|fork| !fork.text.starts_with(&text)) {
@@ -149,8 +141,7 @@ fn fork_is_the_answer_up_to_there_and_the_token_that_was_nearly_taken() {
         // Admitted alone, it is what is written, as likely as was told.
         let wanted = fork.text.clone();
         let admits: Admits = Rc::new(move |text| wanted.starts_with(text));
-        let (text, usage) =
-            generate(&mut engine, &question, &GenerateParams { admits: Some(admits), ..params.clone() });
+        let (text, usage) = generate(&mut engine, question, &GenerateParams { admits: Some(admits), ..params.clone() });
         assert_eq!((text.as_str(), usage.stuck), (fork.text.as_str(), true));
         assert!((usage.likelihood.unwrap() - fork.likelihood).abs() < 0.05, "{fork:?}: {:?}", usage.likelihood);
         assert!(usage.forks.is_empty(), "{:?}", usage.forks);
