@@ -25,7 +25,7 @@ use crate::{
 const MAX_TOKENS: usize = 160;
 
 /// The log-probability of an answer above which the model is sure of it (docs/measurements.md, suggestion quality).
-const SURE: f32 = -1.6;
+const SURE: f32 = -2.0;
 
 /// Two answers are about as likely within this: the one is twice as likely as the other.
 const ABOUT: f32 = 0.7;

@@ -1,12 +1,12 @@
-//! One table of what a person does and what comes of it, for every shell, in emacs and vi mode, with and without tmux:
-//! the real program and its real protocol, between a real shell and a server that answers as the case says.
+//! One table of what a person does and what comes of it, for every shell, in emacs and vi mode, in tmux, in screen and in
+//! neither: the real program and its real protocol, between a real shell and a server that answers as the case says.
 
 use std::fmt::Write;
 
 use cmdai::request::Shell;
 
 use crate::{
-    pty::{CTRL_C, CTRL_G, ENTER, ESC, Setup, Term},
+    pty::{CTRL_C, CTRL_G, ENTER, ESC, Inside, Setup, Term},
     pty_random::client_environment,
     scripted::Scripted,
 };
@@ -177,7 +177,7 @@ enum Mode {
     Vi,
 }
 
-fn term(shell: Shell, mode: Mode, tmux: bool) -> (Term, Scripted) {
+fn term(shell: Shell, mode: Mode, inside: Inside) -> (Term, Scripted) {
     let (vi, explain) = match shell {
         Shell::Zsh => ("bindkey -v; KEYTIMEOUT=1", "CMDAI_EXPLAIN_KEY=ctrl-t"),
         // readline's own `u` behind Esc rings the bell: it does not even undo typing.
@@ -185,14 +185,15 @@ fn term(shell: Shell, mode: Mode, tmux: bool) -> (Term, Scripted) {
         Shell::Fish => ("fish_vi_key_bindings", "set -g CMDAI_EXPLAIN_KEY ctrl-t"),
     };
     let before = if mode == Mode::Vi { format!("{vi}\n{explain}\n") } else { String::new() };
-    let term = Term::with(shell, Setup { before, env: client_environment(), program: true, tmux, ..Setup::default() });
+    let term =
+        Term::with(shell, Setup { before, env: client_environment(), program: true, inside, ..Setup::default() });
     let scripted = Scripted::start(&term.path("run"));
     scripted.answers(&["echo one", "echo two"]);
     (term, scripted)
 }
 
-fn run(case: &[Step], shell: Shell, mode: Mode, tmux: bool) {
-    let (term, scripted) = term(shell, mode, tmux);
+fn run(case: &[Step], shell: Shell, mode: Mode, inside: Inside) {
+    let (term, scripted) = term(shell, mode, inside);
     for step in case {
         match *step {
             Send(keys) => drop(term.send(keys)),
@@ -222,10 +223,10 @@ fn run(case: &[Step], shell: Shell, mode: Mode, tmux: bool) {
 }
 
 /// Runs the whole table, and names the cases that fail.
-fn table(shell: Shell, mode: Mode, tmux: bool) {
+fn table(shell: Shell, mode: Mode, inside: Inside) {
     let mut failed = String::new();
     for (name, case) in CASES {
-        let outcome = std::panic::catch_unwind(|| run(case, shell, mode, tmux));
+        let outcome = std::panic::catch_unwind(|| run(case, shell, mode, inside));
         if outcome.is_err() {
             let _ = writeln!(failed, "{name}");
         }
@@ -234,22 +235,25 @@ fn table(shell: Shell, mode: Mode, tmux: bool) {
 }
 
 macro_rules! tables {
-    ($($name:ident $shell:ident $mode:ident $tmux:literal)*) => {
-        $(#[test] fn $name() { table(Shell::$shell, Mode::$mode, $tmux) })*
+    ($($name:ident $shell:ident $mode:ident $inside:ident)*) => {
+        $(#[test] fn $name() { table(Shell::$shell, Mode::$mode, Inside::$inside) })*
     };
 }
 
 tables! {
-    zsh_emacs Zsh Emacs false
-    zsh_vi Zsh Vi false
-    zsh_emacs_in_tmux Zsh Emacs true
-    zsh_vi_in_tmux Zsh Vi true
-    bash_emacs Bash Emacs false
-    bash_vi Bash Vi false
-    bash_emacs_in_tmux Bash Emacs true
-    bash_vi_in_tmux Bash Vi true
-    fish_emacs Fish Emacs false
-    fish_vi Fish Vi false
-    fish_emacs_in_tmux Fish Emacs true
-    fish_vi_in_tmux Fish Vi true
+    zsh_emacs Zsh Emacs Nothing
+    zsh_vi Zsh Vi Nothing
+    zsh_emacs_in_tmux Zsh Emacs Tmux
+    zsh_vi_in_tmux Zsh Vi Tmux
+    zsh_in_screen Zsh Emacs Screen
+    bash_emacs Bash Emacs Nothing
+    bash_vi Bash Vi Nothing
+    bash_emacs_in_tmux Bash Emacs Tmux
+    bash_vi_in_tmux Bash Vi Tmux
+    bash_in_screen Bash Emacs Screen
+    fish_emacs Fish Emacs Nothing
+    fish_vi Fish Vi Nothing
+    fish_emacs_in_tmux Fish Emacs Tmux
+    fish_vi_in_tmux Fish Vi Tmux
+    fish_in_screen Fish Emacs Screen
 }

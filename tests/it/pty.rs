@@ -51,8 +51,17 @@ pub(crate) struct Setup {
     pub(crate) loads: usize,
     /// The real program is the core, and its server is where `XDG_RUNTIME_DIR` is `run` in the home.
     pub(crate) program: bool,
-    /// Inside tmux.
-    pub(crate) tmux: bool,
+    /// What the shell runs in.
+    pub(crate) inside: Inside,
+}
+
+/// What stands between a shell and the terminal.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) enum Inside {
+    #[default]
+    Nothing,
+    Tmux,
+    Screen,
 }
 
 pub(crate) struct Term {
@@ -349,15 +358,23 @@ fn command(shell: Shell, home: &Path, setup: &Setup) -> CommandBuilder {
     }
     command.args(&setup.args);
     command.arg("-i");
-    if setup.tmux {
-        command = in_tmux(&command, home);
+    match setup.inside {
+        Inside::Nothing => {}
+        Inside::Tmux => command = in_tmux(&command, home),
+        Inside::Screen => command = in_screen(&command, home),
     }
     command.cwd(home);
     command.env_clear();
     for (name, value) in [("TERM", "xterm-256color"), ("LC_ALL", "C.UTF-8"), ("PATH", "/usr/local/bin:/usr/bin:/bin")] {
         command.env(name, value);
     }
-    for (name, folder) in [("HOME", ""), ("ZDOTDIR", ""), ("XDG_CONFIG_HOME", ".config"), ("XDG_DATA_HOME", ".data")] {
+    for (name, folder) in [
+        ("HOME", ""),
+        ("ZDOTDIR", ""),
+        ("XDG_CONFIG_HOME", ".config"),
+        ("XDG_DATA_HOME", ".data"),
+        ("SCREENDIR", "screens"),
+    ] {
         command.env(name, home.join(folder));
     }
     if setup.program {
@@ -384,6 +401,18 @@ fn in_tmux(shell: &CommandBuilder, home: &Path) -> CommandBuilder {
         home.join("tmux").to_str().unwrap(),
         "new-session",
     ]);
+    command.args(shell.get_argv());
+    command
+}
+
+/// The shell in a GNU screen of its own, which ends with the shell or the terminal.
+fn in_screen(shell: &CommandBuilder, home: &Path) -> CommandBuilder {
+    let (conf, sessions) = (home.join("screenrc"), home.join("screens"));
+    fs::write(&conf, "autodetach off\nstartup_message off\nmaptimeout 0\nterm screen-256color\n").unwrap();
+    fs::create_dir(&sessions).unwrap();
+    fs::set_permissions(&sessions, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = CommandBuilder::new("screen");
+    command.args(["-U", "-c", conf.to_str().unwrap()]);
     command.args(shell.get_argv());
     command
 }
