@@ -49,6 +49,7 @@ function cmdai-enter() {
 # Ctrl-O, accept-and-hold or an Enter that another plugin took over: the task line becomes a no-op that shows it.
 function __cmdai_line_finish() {
   __cmdai_go_on line-finish "$@"
+  [[ ${CMDAI_HISTORY-} == 0 || $CONTEXT != (start|cont) ]] || __cmdai_history
   if __cmdai_is_commented ||
     { [[ ${CMDAI_COMMENT-} != 0 && ! -o interactivecomments ]] && __cmdai_is_task "$BUFFER" }; then
     BUFFER=": ${(qq)BUFFER}"
@@ -336,15 +337,14 @@ function __cmdai_let_go() {
 }
 
 # The words go into history once, before the command that they became, unless they or it begin with a space and such
-# lines are kept out.
+# lines are kept out. Added by zshaddhistory they would hide the command from preexec, and so from atuin.
 function __cmdai_history() {
   setopt local_options extended_glob
-  local line=${1%$'\n'} words=$__cmdai_request
+  local words=$__cmdai_request
   __cmdai_request=
-  if [[ -z $words || $line != *[^[:space:]]* || $line == "$words" ]]; then return 0; fi
-  if [[ -o hist_ignore_space && ( $words == ' '* || $line == ' '* ) ]]; then return 0; fi
+  if [[ -z $words || $BUFFER != *[^[:space:]]* || $BUFFER == "$words" ]]; then return 0; fi
+  if [[ -o hist_ignore_space && ( $words == ' '* || $BUFFER == ' '* ) ]]; then return 0; fi
   print -rs -- "# ${${words##[[:space:]#]#}//$'\n'/ }"
-  return 0
 }
 
 # The hook $1 calls the function named after it, and that calls what was there. add-zle-hook-widget is used only where
@@ -467,8 +467,6 @@ function cmdai_unload() {
   done
   for name in line-init line-finish line-pre-redraw; do __cmdai_unhook $name; done
   for name in cmdai-{suggest,explain,enter}; do zle -D $name; done
-  zshaddhistory_functions=(${zshaddhistory_functions:#__cmdai_history})
-  (( $#zshaddhistory_functions )) || unset zshaddhistory_functions
   unset CMDAI_KEYS_TAKEN
   unset -m '__cmdai_*'
   unfunction -m '__cmdai_*' 'cmdai-(suggest|explain|enter)' cmdai_unload
@@ -526,4 +524,3 @@ zle -N cmdai-explain
 zle -N cmdai-enter
 __cmdai_bind_keys
 __cmdai_hook line-init
-[[ ${CMDAI_HISTORY-} == 0 ]] || zshaddhistory_functions+=(__cmdai_history)

@@ -13,7 +13,7 @@ const LIKENESS: f32 = 0.5;
 const VERY_LIKE: f32 = 0.9;
 
 /// Most that are shown, and so computed before the answer: about 35 tokens each.
-const MOST: usize = 3;
+const MOST: usize = 2;
 
 /// A request and the command that answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

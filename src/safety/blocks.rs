@@ -2,8 +2,9 @@
 
 use tree_sitter::Node;
 
+use super::tokens::raw_words;
 use super::walk::{Command, Walker, children, is_word, span_of};
-use super::word::{Flow, GUESSED, HIDDEN, NETWORK, SPLIT, Span, Taint, UNKNOWN, Word, guessed};
+use super::word::{Flow, GUESSED, HIDDEN, NETWORK, SPLIT, Span, Taint, UNKNOWN, Word, closing, guessed};
 use crate::request::Shell;
 
 impl Walker {
@@ -85,7 +86,8 @@ impl Walker {
         self.set_positional(words);
     }
 
-    fn set_positional(&mut self, words: &[Word]) {
+    /// `$1` and those behind it, and `"$@"`.
+    pub(super) fn set_positional(&mut self, words: &[Word]) {
         let taint = words.iter().fold(0, |all, word| all | word.taint);
         let all = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(&SPLIT.to_string());
         for (at, word) in words.iter().enumerate().take(9) {
@@ -123,15 +125,21 @@ impl Walker {
         }
     }
 
-    /// `NAME=value`, `NAME=(a b)`, `NAME+=value`.
+    /// `NAME=value`, `NAME=(a b)`, `NAME+=value`, `NAME[index]=value`.
     pub(super) fn assignment(&mut self, raw: &str, span: Span) -> Flow {
-        let Some((name, value)) = raw.split_once('=') else { return Flow::default() };
-        let (name, adds) = (name.trim_end_matches('+'), name.ends_with('+'));
-        let name = name.split('[').next().unwrap_or(name);
+        let end = raw.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(raw.len());
+        let (name, mut rest) = raw.split_at(end);
+        if rest.starts_with('[') {
+            let Some(end) = closing(rest, 0, b'[', b']') else { return Flow::default() };
+            self.substitutions_in(&rest[1..end], span);
+            rest = &rest[end + 1..];
+        }
+        let adds = rest.starts_with('+');
+        let Some(value) = rest.trim_start_matches('+').strip_prefix('=') else { return Flow::default() };
         let inside = value.strip_prefix('(').and_then(|value| value.strip_suffix(')'));
         let values: Vec<(String, Taint)> = match inside {
             Some(items) => {
-                let words = items.split_whitespace().flat_map(|item| self.words(item, span));
+                let words = raw_words(items).flat_map(|item| self.words(item, span));
                 words.map(|word| (word.taint, word.into_value())).map(|(taint, value)| (value, taint)).collect()
             }
             None => vec![self.value(value, span)],

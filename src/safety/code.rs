@@ -5,9 +5,9 @@
 
 use super::literal::{arguments, homes_as_tilde, without_strings};
 use super::rules::Effect;
+use super::shells::is_stdin;
 use super::walk::{Command, Walker};
 use super::word::{Flow, HIDDEN, Span, UNKNOWN, Word};
-use super::wrap::is_stdin;
 use crate::request::Shell;
 
 /// Calls, and what they do to their arguments. A name counts only at its beginning and outside strings.

@@ -146,6 +146,31 @@ impl Walker {
     }
 }
 
+/// What an `awk` or `sed` writes that puts commands before or around what it reads, `s/^/rm -rf /`: as far as it can be
+/// seen, behind what cannot.
+pub(super) fn written_commands(command: &Command) -> Option<String> {
+    let mut operands = command.operands_after("-F -v -f -l");
+    let script = match command.value_of("-e --expression") {
+        Some(script) => script.text,
+        None => operands.next()?.text.clone(),
+    };
+    let line = if command.name.contains("awk") {
+        arguments(script.split_once("print")?.1.trim_start_matches('f'))?
+    } else {
+        let tail = script.strip_prefix('s')?;
+        let mark = tail.chars().next()?;
+        let pattern = &tail[mark.len_utf8()..][..unescaped(&tail[mark.len_utf8()..], mark)?];
+        let (replacement, _) = substitution(tail)?;
+        let rest = if pattern == "^" { UNKNOWN.to_string() } else { String::new() };
+        let from_start = matches!(pattern, "^" | ".*" | "^.*" | "^.*$" | ".*$" | "\\(.*\\)" | "^\\(.*\\)$" | "(.*)");
+        from_start
+            .then(|| replacement.replace(['&'], &UNKNOWN.to_string()).replace("\\1", &UNKNOWN.to_string()) + &rest)?
+    };
+    // A command and a word at least.
+    let first = line.trim_start();
+    (first.starts_with(|c: char| c.is_ascii_lowercase()) && first.contains(' ')).then(|| format!("{UNKNOWN}\n{first}"))
+}
+
 /// The values of an option that may come several times.
 pub(super) fn option_values(command: &Command, short: &str, long: &str) -> Vec<Word> {
     let args = &command.args;

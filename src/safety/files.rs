@@ -9,6 +9,9 @@ use super::word::{ENDLESS, Flow, NETWORK, PRIVATE, SHELL, UNKNOWN, Word, guessed
 impl Walker {
     /// Notes what `effect` on the path `word` costs.
     pub(super) fn touch(&mut self, effect: Effect, word: &Word) {
+        if matches!(effect, Effect::Empty | Effect::Overwrite) && word.text.contains("/**/") {
+            return self.touch_found(effect, word);
+        }
         let target = target::classify(&word.text, self.cwd());
         if let Some(row) = rules::on_target(effect, target) {
             self.note(row.rule, word.span, row.risk, row.reason);
@@ -79,6 +82,12 @@ impl Walker {
         let operands: Vec<Word> = command.operands().cloned().collect();
         match command.name.as_str() {
             "rm" | "unlink" | "rmdir" | "trash" | "srm" | "trash-put" | "rip" => self.remove(command, &operands),
+            // Only an answer given beforehand lets it write over a key.
+            "ssh-keygen" if command.stdin.present && !command.has("-y -l -F -R -H -p -c -e -i -B") => {
+                if let Some(key) = command.value_of("-f") {
+                    self.touch(Effect::Overwrite, &key);
+                }
+            }
             "shred" => {
                 self.touch_all(Effect::Delete, &command.operands_after("-n -s --size").cloned().collect::<Vec<_>>())
             }

@@ -93,6 +93,9 @@ impl Walker {
             }
             _ => {}
         }
+        if matches!(command.name.as_str(), "gh" | "glab") {
+            self.api(command);
+        }
         self.database(command);
     }
 
@@ -183,6 +186,20 @@ impl Walker {
             })
         });
         self.downloaded(command, into, true);
+    }
+
+    /// `gh api -X DELETE repos/OWNER/NAME`: all of it, not an object in it.
+    fn api(&mut self, command: &Command) {
+        let deletes = command.args.iter().any(|word| matches!(word.text.as_str(), "DELETE" | "-XDELETE"));
+        let is_whole = |word: &Word| {
+            matches!(
+                word.text.trim_matches('/').split('/').collect::<Vec<_>>()[..],
+                ["repos", _, _] | ["orgs" | "projects", _]
+            )
+        };
+        if deletes && command.operands().any(is_whole) {
+            self.note("gh-delete", command.span, Risk::Dangerous, "deletes a repository with its issues");
+        }
     }
 
     fn httpie(&mut self, command: &Command) {

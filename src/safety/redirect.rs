@@ -5,7 +5,7 @@
 
 use tree_sitter::Node;
 
-use super::walk::{Walker, children, is_word, span_of};
+use super::walk::{Walker, children, is_word, list_parts, span_of};
 use super::word::{Flow, NETWORK, Span, UNKNOWN, Word};
 
 /// One redirection: `2>`, `<`, `>>`, …
@@ -18,6 +18,7 @@ pub(super) struct Redirect {
 impl Walker {
     pub(super) fn redirected(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
         let (mut body, mut redirects, mut tails, mut late) = (None, Vec::new(), Vec::new(), Vec::new());
+        let input_of_list = stdin.clone();
         let mut input = stdin;
         for child in children(node).into_iter().filter(|child| child.is_named()) {
             match child.kind() {
@@ -37,6 +38,13 @@ impl Walker {
                 _ => body = Some(child),
             }
         }
+        // To the grammar, what stands behind the last command of a list belongs to all of it.
+        let mut before = Flow::default();
+        if let Some(list) = body.filter(|body| body.kind() == "list") {
+            let mut parts = list_parts(list);
+            body = parts.pop();
+            before = self.list(parts, text, &input_of_list);
+        }
         self.last_name.clear();
         late.extend(redirects.iter().flat_map(|node| destinations(*node).into_iter().skip(1)));
         if let Some(command) = body.and_then(last_command) {
@@ -55,7 +63,8 @@ impl Walker {
         for tail in tails {
             out = self.node(tail, text, out);
         }
-        out
+        before.then(out);
+        before
     }
 
     /// Reads the redirections: input ones become `input`, output ones are returned.

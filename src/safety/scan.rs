@@ -111,6 +111,9 @@ impl Walker {
             let rest = &raw[at..];
             let Some(c) = rest.chars().next() else { break };
             at += match c {
+                '\\' if fish && mode == Mode::Bare => {
+                    fish_escape(rest, built).unwrap_or_else(|| escape(rest, mode, built))
+                }
                 '\\' => escape(rest, mode, built),
                 '\'' if mode == Mode::Bare => {
                     let end = if fish { fish_quote_end(bytes, at) } else { skip_quoted(bytes, at) };
@@ -190,7 +193,11 @@ impl Walker {
             Some(b) if b.is_ascii_alphabetic() || *b == b'_' => {
                 let name: &str = rest[1..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
                 self.variable(name, mode, built);
-                1 + name.len() + if self.shell == Shell::Fish { fish_index(&rest[1 + name.len()..]) } else { 0 }
+                let index = if self.shell == Shell::Fish { fish_index(&rest[1 + name.len()..]) } else { "" };
+                if index.contains('(') {
+                    self.build(index, Mode::Bare, span);
+                }
+                1 + name.len() + index.len()
             }
             _ => {
                 built.push('$');
@@ -254,7 +261,7 @@ impl Walker {
     }
 
     /// Commands hidden in the pattern part of `${x%$(cmd)}`.
-    fn substitutions_in(&mut self, text: &str, span: Span) {
+    pub(super) fn substitutions_in(&mut self, text: &str, span: Span) {
         if text.contains("$(") || text.contains('`') {
             self.build(text, Mode::Double, span);
         }
@@ -376,6 +383,21 @@ fn escape(rest: &str, mode: Mode, built: &mut Built) -> usize {
     1 + next.len_utf8()
 }
 
+/// `\x72` and its kind, which fish reads outside of quotes too; returns the bytes taken.
+fn fish_escape(rest: &str, built: &mut Built) -> Option<usize> {
+    let (radix, most, from) = match rest.as_bytes().get(1)? {
+        b'x' | b'X' => (16, 2, 2),
+        b'u' => (16, 4, 2),
+        b'U' => (16, 8, 2),
+        b'0'..=b'7' => (8, 3, 1),
+        _ => return None,
+    };
+    let digits = rest[from..].bytes().take(most).take_while(|digit| (*digit as char).is_digit(radix)).count();
+    let number = u32::from_str_radix(&rest[from..from + digits], radix).ok()?;
+    built.push(char::from_u32(number).unwrap_or(UNKNOWN));
+    Some(from + digits)
+}
+
 /// The code of a backtick substitution that `rest` begins with, and the bytes taken.
 fn backticked(rest: &str) -> (String, usize) {
     let bytes = rest.as_bytes();
@@ -396,9 +418,10 @@ pub(super) fn fish_quote_end(bytes: &[u8], at: usize) -> usize {
     here.min(bytes.len())
 }
 
-/// The length of fish's `[1]` or `[1..3]` after a variable.
-fn fish_index(rest: &str) -> usize {
-    if rest.starts_with('[') { rest.find(']').map_or(0, |end| end + 1) } else { 0 }
+/// fish's `[1]` or `[1..3]` after a variable, if it stands there.
+fn fish_index(rest: &str) -> &str {
+    let end = if rest.starts_with('[') { closing(rest, 0, b'[', b']') } else { None };
+    end.map_or("", |end| &rest[..=end])
 }
 
 /// A variable whose name says that its value is a secret.

@@ -1,9 +1,10 @@
 //! Commands run once for each item, or on another machine: xargs, parallel, fd, ssh.
 
 use super::directory::Directory;
+use super::shells::SHELLS;
 use super::walk::{Command, Walker};
 use super::word::{Flow, HIDDEN, NETWORK, PRIVATE, Place, Span, UNKNOWN, Word};
-use super::wrap::{SHELLS, after_options, join, own_options};
+use super::wrap::{after_options, join, own_options};
 use crate::request::Shell;
 
 /// An item that comes through a pipe: near enough for the rules.

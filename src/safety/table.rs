@@ -58,7 +58,7 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
 
     // containers
     r("container-change", "docker|podman|nerdctl stop|restart|kill|rm|rmi|start|pause|unpause|rename|update|push|commit|load|import|login|logout|tag", "", "", Caution, "changes a container or image"),
-    r("container-change", "docker|podman|nerdctl container|image|network|context|builder|buildx|config|secret|node|service|plugin|manifest rm|remove|prune|stop|kill|restart|start|delete|disconnect|connect|update|scale|push|use", "", "", Caution, "changes containers, images or networks"),
+    r("container-change", "docker|podman|nerdctl container|image|network|context|builder|buildx|config|secret|node|service|plugin|manifest|pod rm|remove|prune|stop|kill|restart|start|delete|disconnect|connect|update|scale|push|use", "", "", Caution, "changes containers, images or networks"),
     r("container-service", "docker|podman|nerdctl run|create", "-d --detach -p --publish -P", "", Caution, "starts a service that keeps running"),
     r("container-volume", "docker|podman|nerdctl volume rm|remove|prune", "", "", Dangerous, "deletes the data of volumes"),
     r("container-prune", "docker|podman|nerdctl system prune|reset", "", "", Caution, "removes stopped containers and unused images"),
@@ -97,6 +97,7 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
     r("terraform-destroy", "terraform|tofu|terragrunt apply", "-destroy", "", Dangerous, "destroys the infrastructure"),
     r("terraform-destroy", "terragrunt run-all destroy", "", "", Dangerous, "destroys the infrastructure"),
     r("stack-destroy", "pulumi|cdk|cdktf|sst|copilot destroy|remove|delete", "", "--preview-only", Dangerous, "destroys the infrastructure"),
+    r("stack-destroy", "pulumi stack rm", "", "", Dangerous, "deletes a stack with its history"),
     r("stack-change", "pulumi|cdk|cdktf|serverless|sls|sam|sst|ansible-playbook up|deploy|bootstrap|refresh", "", "--check", Caution, "changes infrastructure"),
     r("stack-destroy", "serverless|sls|sam remove|delete", "", "", Dangerous, "destroys a deployed stack"),
     r("ansible", "ansible-playbook|ansible", "", "--check -C --syntax-check --list-hosts --list-tasks --version", Caution, "changes machines"),
@@ -140,6 +141,7 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
     r("eksctl", "eksctl|kops|rke|k3d|doctl|cf delete|remove|delete-space|delete-org", "", "", Dangerous, "deletes a cluster or project"),
     r("eksctl", "k3d|doctl|eksctl|vcluster cluster|kubernetes|nodegroup delete|rm", "", "", Dangerous, "deletes a cluster"),
     r("gh-delete", "gh repo delete", "", "", Dangerous, "deletes a repository with its issues"),
+    r("gh-change", "gh|glab api", "=POST =PUT =PATCH =DELETE -XPOST -XPUT -XPATCH -XDELETE -f -F --field --raw-field --input", "=GET", Caution, "changes something on the server"),
     r("gh-change", "gh repo archive|rename|edit|create|fork|sync|transfer", "", "", Caution, "changes a repository on the server"),
     r("gh-change", "gh pr|issue|release|run|workflow|secret|variable|label|cache|gist|ssh-key|gpg-key|codespace merge|close|create|edit|delete|comment|review|reopen|ready|upload|cancel|rerun|run|enable|disable|set|remove|lock|add|transfer|develop", "", "", Caution, "changes something on the server"),
     r("gh-token", "gh auth token|login|logout|refresh", "", "", Caution, "shows or changes a token"),
@@ -168,7 +170,9 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
     r("package-force", "dpkg", "--force-all --force-remove-essential --force-depends", "--dry-run", Dangerous, "removes packages against all warnings"),
     r("package-force", "rpm", "--nodeps", "--test", Dangerous, "removes packages against all warnings"),
     r("package", "rpm", "-i -U -e -F -ivh -Uvh --install --erase --upgrade --rebuilddb --import", "-q --test -qi -ql -qa", Caution, "changes installed packages"),
-    r("package", "pip|pip3|pipx|conda|mamba|micromamba|gem|luarocks|cpan|cpanm|opam|ghcup|rustup|asdf|nvm|pyenv|rbenv|mise|sdk|volta|fnm|n|stack|cabal install|uninstall|update|upgrade|remove|add|create|reinject|inject|upgrade-all|default|global|local|self|toolchain|component|use|run|ensurepath|override|target|env", "", "--dry-run --list =list =show =info", Caution, "installs or changes packages"),
+    r("package", "pip|pip3|pipx|conda|mamba|micromamba|gem|luarocks|cpan|cpanm|opam|ghcup|rustup|asdf|nvm|pyenv|rbenv|mise|sdk|volta|fnm|n|stack|cabal install|uninstall|update|upgrade|remove|add|create|reinject|inject|upgrade-all|default|global|local|self|toolchain|component|run|ensurepath|override|target|env", "", "--dry-run --list =list =show =info", Caution, "installs or changes packages"),
+    r("package", "mise|asdf|volta|n|rustup use|override", "", "", Caution, "installs or changes packages"),
+    r("package", "pnpm store prune|add", "", "", Caution, "installs or changes packages"),
     r("package", "npm|pnpm|yarn|bun|bower install|i|ci|add|remove|rm|uninstall|un|update|up|upgrade|link|unlink|rebuild|dedupe|prune|dlx|exec|x|create|init|set|global|import|version|cache|config|login|logout|access|dist-tag|token", "", "--dry-run =ls =list =get -y", Caution, "installs or changes packages"),
     r("package", "npm audit fix", "", "--dry-run", Caution, "changes dependencies"),
     r("package", "cargo install|uninstall|add|remove|rm|update|fix|fmt|login|logout|new-version", "", "--dry-run --check --list", Caution, "changes packages or source files"),
@@ -241,11 +245,11 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
     r("wipe", "btrfs subvolume|sub|su delete|del", "", "", Dangerous, "deletes a subvolume or snapshot"),
     r("wipe", "mdadm", "--zero-superblock --stop --remove --fail -S -r -f", "--detail --examine", Dangerous, "takes an array of disks apart"),
     r("volume", "lvcreate|lvextend|lvresize|vgcreate|vgextend|resize2fs|tune2fs|e2fsck|fsck|xfs_repair|xfs_growfs|swapoff|swapon|mount|umount|losetup|e2label|btrfs-convert|growpart|fstrim|pvmove|hdiutil|udisksctl|sync-disks", "*", "-l -n -N -a&-l --list =info =imageinfo =create =status --show", Caution, "changes a file system or what is mounted"),
-    r("snapshot", "timeshift|snapper|tmutil|restic|borg|duplicity|rclone|vssadmin --delete|--delete-all|delete|deletelocalsnapshots|forget|prune|remove-all-but-n-full|remove-older-than|purge|disable|undochange|rollback", "", "--dry-run -n", Dangerous, "deletes backups or snapshots"),
+    r("snapshot", "timeshift|snapper|tmutil|restic|borg|duplicity|rclone|vssadmin --delete|--delete-all|delete|deletelocalsnapshots|forget|prune|remove-all-but-n-full|remove-older-than|purge|undochange|rollback", "", "--dry-run -n", Dangerous, "deletes backups or snapshots"),
     r("snapshot", "timeshift|snapper", "--delete --delete-all", "", Dangerous, "deletes backups or snapshots"),
     r("rclone", "rclone delete|rmdirs|sync|cleanup|dedupe", "", "--dry-run -n -i --interactive", Dangerous, "deletes remote files"),
     r("rclone", "rclone copy|move|deletefile|copyto|moveto|mkdir|rmdir|touch|mount|config", "", "--dry-run -n", Caution, "changes remote files"),
-    r("backup", "restic|borg|duplicity|tmutil restore|extract|backup|create|init|startbackup|enable|addexclusion", "", "--dry-run -n", Caution, "writes backups or restores over files"),
+    r("backup", "restic|borg|duplicity|tmutil restore|extract|backup|create|init|startbackup|enable|disable|addexclusion", "", "--dry-run -n", Caution, "writes backups or restores over files"),
 
     // users, jobs, history
     r("user", "useradd|adduser|usermod|groupadd|groupdel|groupmod|addgroup|delgroup|gpasswd|passwd|chpasswd|chsh|chfn|chage|dscl|dseditgroup|vipw|vigr|visudo|sysadminctl|newgrp|pwck|loginctl", "", "-S --status -l =list =list-sessions =show -c --check =-read =read", Caution, "changes accounts"),
@@ -278,7 +282,7 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
 
     // editing in place
     r("edit-in-place", "gofmt|goimports|shfmt|yapf|autopep8|taplo|stylua|swiftformat|clang-format|buildifier|dos2unix|unix2dos|recode", "-w -i --in-place --write", "", Caution, "changes files in place"),
-    r("edit-in-place", "dos2unix|unix2dos|mogrify|exiftool|eyeD3|id3v2|jpegoptim|optipng|isort|black|rustfmt|ed|ex|sponge|rename|prename|perl-rename|zmv|mmv|detox", "*", "-n --dry-run --check --diff --nono -l -h --test -c", Caution, "changes or renames files in place"),
+    r("edit-in-place", "dos2unix|unix2dos|mogrify|eyeD3|id3v2|jpegoptim|optipng|isort|black|rustfmt|ed|ex|sponge|rename|prename|perl-rename|zmv|mmv|detox", "*", "-n --dry-run --check --diff --nono -l -h --test -c", Caution, "changes or renames files in place"),
     r("edit-in-place", "eslint|stylelint|ruff|prettier|biome|rubocop|clippy|standard|golangci-lint|sqlfluff|tslint|markdownlint", "--fix --write -w -a -A --auto-correct --autocorrect --fix-only", "--dry-run --fix-dry-run", Caution, "changes source files in place"),
     r("edit-in-place", "ruff|biome|terraform|dart|zig|mix|deno|swift|nix|buf|just fmt|format", "", "--check -check --dry-run --diff", Caution, "changes source files in place"),
     r("edit-in-place", "patch", "", "--dry-run --help -o --output", Caution, "changes files in place"),
@@ -318,6 +322,7 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
     r("host-container", "kubectl|oc|k run|debug|create|apply", "…\"hostPID\":true …\"privileged\":true …hostPath …\"hostNetwork\":true …--privileged …--profile=sysadmin", "", Dangerous, "gives a container full rights on this machine"),
     r("trash", "gio|trash|gvfs-trash|kioclient|kioclient5|rmtrash trash|move", "", "--list --help", Caution, "moves files to the trash"),
     r("edit-in-place", "sips", "-z -Z -r -s -f -c --resampleHeightWidthMax --resampleWidth --rotate --setProperty", "--out -o -g --getProperty", Caution, "changes images in place"),
+    r("edit-in-place", "exiftool", "-overwrite_original -overwrite_original_in_place -delete_original …-all=", "=-o", Caution, "changes files in place"),
     r("edit-in-place", "ssh-keygen", "-R -p -c", "", Caution, "changes a key or the list of known hosts"),
     r("show-secret", "openssl rsa|pkey|ec|dsa|pkcs12|pkcs8", "", "-pubout -pubin -noout&-modulus -nokeys -out", Caution, "shows a private key"),
     r("kube-secret", "kubectl|oc|k config view", "--raw", "", Caution, "shows secrets"),

@@ -74,8 +74,8 @@ fn pieces(text: &str, shell: Shell) -> Vec<(&str, bool)> {
     found
 }
 
-/// Splits at unquoted blanks.
-fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
+/// Splits at blanks that are neither quoted nor in a substitution.
+pub(super) fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
     let bytes = piece.as_bytes();
     let (mut words, mut at, mut from, mut closes) = (Vec::new(), 0, None, true);
     while at < bytes.len() {
@@ -87,9 +87,10 @@ fn raw_words(piece: &str) -> impl Iterator<Item = &str> {
             from.get_or_insert(at);
             match bytes[at] {
                 b'\\' => at += 1,
-                b'\'' | b'"' => at = skip_quoted(bytes, at),
-                b'$' if closes && bytes.get(at + 1) == Some(&b'(') => {
-                    let end = closing(piece, at + 1, b'(', b')');
+                b'\'' | b'"' | b'`' => at = skip_quoted(bytes, at),
+                b'$' | b'<' | b'>' if closes && matches!(bytes.get(at + 1), Some(b'(' | b'{')) => {
+                    let (open, shut) = if bytes[at + 1] == b'(' { (b'(', b')') } else { (b'{', b'}') };
+                    let end = closing(piece, at + 1, open, shut);
                     closes = end.is_some();
                     at = end.unwrap_or(at);
                 }

@@ -222,7 +222,7 @@ impl Walker {
                 Flow::default()
             }
             "pipeline" | "pipe" => self.pipeline(node, text, stdin),
-            "list" => self.list(node, text, stdin),
+            "list" => self.list(list_parts(node), text, &stdin),
             "redirected_statement" | "redirect_statement" => self.redirected(node, text, stdin),
             "for_statement" => self.for_loop(node, text, stdin),
             "while_statement" => self.while_loop(node, text, stdin),
@@ -254,24 +254,10 @@ impl Walker {
         out
     }
 
-    /// `a && b || c`, which the grammar nests to the left as deep as the list is long.
-    fn list(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
-        let mut parts = Vec::new();
-        let mut here = node;
-        loop {
-            let kids: Vec<Node> = children(here).into_iter().filter(|child| child.is_named()).collect();
-            let [left, right @ ..] = kids.as_slice() else { break };
-            parts.extend(right.iter().rev().copied());
-            if left.kind() != "list" {
-                parts.push(*left);
-                break;
-            }
-            here = *left;
-        }
+    /// The commands of a list, one after the other.
+    pub(super) fn list(&mut self, parts: Vec<Node>, text: &str, stdin: &Flow) -> Flow {
         let mut out = Flow::default();
-        for part in parts.into_iter().rev() {
-            out.then(self.node(part, text, stdin.clone()));
-        }
+        parts.into_iter().for_each(|part| out.then(self.node(part, text, stdin.clone())));
         out
     }
 
@@ -397,6 +383,24 @@ pub(super) fn span_of(node: Node) -> Span {
 pub(super) fn children(node: Node) -> Vec<Node> {
     let mut cursor = node.walk();
     node.children(&mut cursor).collect()
+}
+
+/// `a && b || c`, which the grammar nests to the left as deep as the list is long.
+pub(super) fn list_parts(list: Node) -> Vec<Node> {
+    let mut parts = Vec::new();
+    let mut here = list;
+    loop {
+        let kids: Vec<Node> = children(here).into_iter().filter(|child| child.is_named()).collect();
+        let [left, right @ ..] = kids.as_slice() else { break };
+        parts.extend(right.iter().rev().copied());
+        if left.kind() != "list" {
+            parts.push(*left);
+            break;
+        }
+        here = *left;
+    }
+    parts.reverse();
+    parts
 }
 
 /// fish nests pipes; bash does not.

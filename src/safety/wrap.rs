@@ -2,8 +2,9 @@
 
 use super::Risk;
 use super::directory::Base;
+use super::shells::SHELLS;
 use super::walk::{Command, Walker};
-use super::word::{Flow, NETWORK, SHELL, Span, UNKNOWN, Word};
+use super::word::{Flow, NETWORK, Span, UNKNOWN, Word};
 use crate::request::Shell;
 
 /// Programs whose remaining words are a command: their options that take a value, and how many operands come first.
@@ -29,7 +30,6 @@ const PREFIXES: &[(&str, &str, usize)] = &[
 /// Those behind which a path may name something else than here.
 const OTHER_ROOTS: &[&str] =
     &["chroot", "systemd-nspawn", "arch-chroot", "nsenter", "unshare", "bwrap", "firejail", "systemd-run"];
-pub(super) const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "ash", "fish", "mksh", "rbash", "csh", "tcsh"];
 const INTERPRETERS: &[&str] = &[
     "python",
     "python3",
@@ -69,48 +69,11 @@ const INTERPRETERS: &[&str] = &[
     "R",
 ];
 
-/// Programs whose output is meant for `eval`.
-const SETUP: &[&str] = &[
-    "ssh-agent",
-    "brew",
-    "direnv",
-    "starship",
-    "zoxide",
-    "pyenv",
-    "rbenv",
-    "nodenv",
-    "jenv",
-    "fnm",
-    "mise",
-    "opam",
-    "dircolors",
-    "atuin",
-    "fzf",
-    "thefuck",
-    "keychain",
-    "gpg-agent",
-    "conda",
-    "minikube",
-    "docker-machine",
-    "cmdai",
-    "luarocks",
-    "resize",
-    "lesspipe",
-    "register-python-argcomplete",
-    "gh",
-    "kubectl",
-    "helm",
-    "pip",
-    "npm",
-    "rustup",
-    "poetry",
-    "uv",
-    "nvm",
-    "asdf",
-    "navi",
-    "mcfly",
-    "pkgx",
-];
+/// Options of systemd-run with which it starts nothing now.
+const TIMERS: &str = "--on-active --on-boot --on-startup --on-unit-active --on-unit-inactive --on-calendar";
+
+/// Variables that name what edits a file for another program.
+const EDITORS: &[&str] = &["EDITOR", "VISUAL", "SUDO_EDITOR"];
 
 impl Walker {
     /// Runs what `command` runs; `None` if it is no wrapper.
@@ -171,6 +134,10 @@ impl Walker {
                 self.variables.insert("REPLY".into(), (vec![UNKNOWN.to_string()], NETWORK));
                 None
             }
+            "sched" => {
+                let code = join(command.args.get(1..).unwrap_or(&[]));
+                Some(self.run_word(&code))
+            }
             "emulate" => self.code_option(command, "-c"),
             "zargs" => self.zargs(command),
             "make" | "gmake" => {
@@ -228,6 +195,10 @@ impl Walker {
             return None;
         }
         let before = self.directory.base.clone();
+        match command.name.as_str() {
+            "systemd-run" if own_options(command, valued).has(TIMERS) => self.flag("schedule", command.span),
+            _ => {}
+        }
         match command.name.as_str() {
             "env" if own_options(command, valued).has("-C --chdir") => self.directory.base = Base::Unseen,
             name if OTHER_ROOTS.contains(&name) => self.directory.base = Base::Elsewhere,
@@ -305,115 +276,6 @@ impl Walker {
         flow
     }
 
-    /// `sh -c code`, `sh file`, `sh` at the end of a pipe, `sh` alone.
-    fn shell_program(&mut self, command: &Command) -> Flow {
-        let at = command.args.iter().position(|w| w.is_option() && !w.text.starts_with("--") && w.text.contains('c'));
-        if let Some(at) =
-            at.filter(|at| command.args[..*at].iter().all(|word| word.is_option() || word.text == "pipefail"))
-        {
-            let code = command.args[at + 1..].iter().find(|word| !word.is_option() || word.text.contains(' '));
-            return code.map_or(Flow::default(), |code| self.shell_code(command, &code.clone()));
-        }
-        if command.name == "fish"
-            && let Some(code) = command.value_of("--command -C --init-command")
-        {
-            return self.shell_code(command, &code);
-        }
-        let file = command.operands_after("-o -O --rcfile --init-file").find(|word| word.text != "-");
-        match file.filter(|_| !command.has("-s")) {
-            Some(file) if !is_stdin(&file.text) => self.script(&file.clone(), command),
-            _ if command.stdin.present => {
-                let flow = command.stdin.clone();
-                self.feed_as(&flow, command)
-            }
-            _ if self.root => {
-                self.flag("root-shell", command.span);
-                Flow::unseen(SHELL)
-            }
-            _ => Flow { present: true, taint: SHELL, ..Flow::default() },
-        }
-    }
-
-    fn feed_as(&mut self, flow: &Flow, command: &Command) -> Flow {
-        let outer = self.shell;
-        self.shell = shell_of(&command.name);
-        let out = self.feed(flow, command.span, true);
-        self.shell = outer;
-        out
-    }
-
-    fn shell_code(&mut self, command: &Command, code: &Word) -> Flow {
-        let flow = Flow { taint: code.taint, ..Flow::text(code.text.clone()) };
-        let outer = self.shell;
-        self.shell = shell_of(&command.name);
-        let out = if code.taint == 0 && !code.unseen() {
-            self.inner(&code.text, command.stdin.clone(), code.span)
-        } else {
-            self.feed(&flow, code.span, true)
-        };
-        self.shell = outer;
-        out
-    }
-
-    /// A script file: what this line wrote into it, or fetched.
-    pub(super) fn script(&mut self, file: &Word, command: &Command) -> Flow {
-        let known = self.files.get(&file.text).or(self.files.get(file.text.trim_start_matches("./"))).cloned();
-        let taint = file.taint;
-        match known {
-            Some(flow) if flow.taint & NETWORK != 0 || flow.text.is_some() => return self.feed(&flow, file.span, true),
-            Some(flow) => return self.feed(&Flow { text: None, ..flow }, file.span, true),
-            None if taint & NETWORK != 0 => self.flag("network-code", file.span),
-            None if file.text.starts_with("http://") || file.text.starts_with("https://") => {
-                self.flag("network-code", file.span)
-            }
-            None if file.text.contains(UNKNOWN) && file.unseen() => self.unseen_code(file.span),
-            None if self.root => self.flag("unseen-code-root", command.span),
-            None => {}
-        }
-        Flow::unseen(taint)
-    }
-
-    fn source(&mut self, command: &Command) -> Flow {
-        match command.operands().next().cloned() {
-            Some(file) if !is_stdin(&file.text) => {
-                if file.taint & NETWORK != 0 || self.files.contains_key(&file.text) {
-                    return self.script(&file, command);
-                }
-                if file.unseen() {
-                    self.unseen_code(file.span);
-                }
-                Flow::default()
-            }
-            _ if command.stdin.present => {
-                let flow = command.stdin.clone();
-                if self.shell == Shell::Fish
-                    && flow.text.is_none()
-                    && flow.taint == 0
-                    && SETUP.contains(&self.last_piped.as_str())
-                {
-                    return Flow::default();
-                }
-                self.feed(&flow, command.span, true)
-            }
-            _ => Flow::default(),
-        }
-    }
-
-    /// `eval`: its words joined are a script. Output of well-known set-up programs is trusted.
-    fn eval(&mut self, command: &Command) -> Flow {
-        let operands: Vec<&Word> = command.operands().collect();
-        let code = operands.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
-        let taint = operands.iter().fold(0, |taint, word| taint | word.taint);
-        if code.is_empty() {
-            return Flow::default();
-        }
-        let unseen = Word { taint, ..Word::new(code, command.span) };
-        if unseen.unseen() && taint == 0 && SETUP.contains(&self.last_substituted.as_str()) {
-            return Flow::default();
-        }
-        self.run_word(&unseen)
-    }
-
     /// The remaining words joined are shell code.
     fn joined(&mut self, command: &Command, valued: &str) -> Option<Flow> {
         let rest = after_options(&command.args, valued);
@@ -443,6 +305,9 @@ impl Walker {
             "crontab" if command.stdin.present => {
                 let text = command.stdin.text.clone().unwrap_or_default();
                 self.jobs(&text, command.span);
+            }
+            "visudo" if command.stdin.present || EDITORS.iter().any(|name| self.variables.contains_key(*name)) => {
+                self.flag("sudoers", command.span);
             }
             "at" | "batch" if command.stdin.present => {
                 let flow = command.stdin.clone();
@@ -480,14 +345,6 @@ pub(super) fn join(words: &[Word]) -> Word {
     let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
     let taint = words.iter().fold(0, |taint, word| taint | word.taint);
     Word { taint, ..Word::new(text, words.first().map_or((0, 0), |word| word.span)) }
-}
-
-fn shell_of(name: &str) -> Shell {
-    if name == "fish" { Shell::Fish } else { Shell::Bash }
-}
-
-pub(super) fn is_stdin(path: &str) -> bool {
-    matches!(path, "-" | "/dev/stdin" | "/proc/self/fd/0" | "/dev/fd/0")
 }
 
 /// python3.12 and its kind.

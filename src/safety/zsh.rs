@@ -46,8 +46,8 @@ pub(super) fn as_bash(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
 }
 
-/// `${(f)x}` at `at` loses its flags; those that split, carry out or decode leave a letter, `${_Z_x}`. Returns where to
-/// go on.
+/// `${(f)x}` at `at` loses its flags; those that split, carry out or decode leave a letter, `${_Z_x}`. `${(f)"$(ls)"}`
+/// becomes `${__-"$(ls)"}`. Returns where to go on.
 fn flags(out: &mut [u8], bytes: &[u8], at: usize) -> usize {
     if !bytes[at..].starts_with(b"${(") {
         return at;
@@ -65,7 +65,10 @@ fn flags(out: &mut [u8], bytes: &[u8], at: usize) -> usize {
     } else {
         b'_'
     };
-    if end > at + 3 {
+    if mark == b'_' && matches!(bytes.get(end + 1), Some(b'"' | b'$')) {
+        // Of a text, not of a variable: bash has that for a variable that is not set.
+        out[end] = b'-';
+    } else if end > at + 3 {
         out[at + 3] = mark;
     }
     end

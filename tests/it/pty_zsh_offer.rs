@@ -329,10 +329,12 @@ fn words_stand_before_the_command_in_history_unless_switched_off() {
     for (value, lines) in [("", &[ANSWER, "# list files"][..]), ("1", &[ANSWER, "# list files"]), ("0", &[ANSWER])] {
         for start in ["# list files\r", "list files\x07"] {
             let env = vec![("CMDAI_HISTORY", value.to_owned())];
-            let before = "setopt hist_ignore_space".to_owned();
+            // What history is to take, preexec is told, and those who keep one of their own, as atuin does.
+            let before = "setopt hist_ignore_space\npreexec() { print -r -- $1 >$HOME/told }".to_owned();
             let term = Term::with(Shell::Zsh, Setup { env, before, ..Setup::default() });
             term.send(start).holds(ANSWER);
             term.send(ENTER).until("it to run", |screen| screen.contains("\nan answer"));
+            assert_eq!(term.read("told"), format!("{ANSWER}\n"));
             term.send(UP).holds(ANSWER);
             term.send(UP).holds(lines[lines.len() - 1]);
             assert_eq!(history(&term), lines);

@@ -39,6 +39,79 @@ fn every_row_of_the_table_has_its_level() {
 }
 
 #[test]
+fn substitution_counts_wherever_it_stands() {
+    const BOTH: &[&str] = &[
+        "x=$({})",
+        "x=`{}`",
+        "x=\"$({})\"",
+        "x=($({}))",
+        "x=(a \"b c\" `{}`)",
+        "x=(${y:-$({})})",
+        "x+=(\"$({})\")",
+        "x[$({})]=1",
+        "x[0]=$({})",
+        "m=([a]=\"$({})\" [b]=c)",
+        "x=(a <({}))",
+        "echo ${x[$({})]}",
+        "echo ${x:-$({})}",
+        "echo \"${x/a/$({})}\"",
+        "echo $(( $({}) ))",
+        "(( x = $({}) ))",
+        "[[ -n $({}) ]]",
+        "test -n \"`{}`\"",
+        "case $({}) in a) ;; esac",
+        "for x in $({}); do :; done",
+        "while $({}); do :; done",
+        "export X=$({})",
+        "cat <<E\n$({})\nE",
+        "cat <<< \"$({})\"",
+        "cat < <({})",
+        "ls > \"$({})\"",
+        "ls | tee >({})",
+        "ls \"a$({})b\"",
+    ];
+    const BASH: &[&str] = &[
+        "declare -A m=([a]=$({}))",
+        "let x=$({})",
+        "for ((i=$({});;)); do :; done",
+        "readarray x < <({})",
+        "select x in $({}); do :; done",
+        "echo \"${x@Q}$({})\"",
+        "printf -v x %s \"$({})\"",
+    ];
+    const ZSH: &[&str] = &[
+        "x=(${(f)\"$({})\"})",
+        "print -l ${(s:,:)\"$({})\"}",
+        "for x ($({})) echo $x",
+        "echo =({})",
+        "x=${$({}):-a}",
+        "echo ${(e)x}$({})",
+        "rm ${(j: :)${(f)\"$({})\"}}",
+    ];
+    const FISH: &[&str] = &[
+        "set x ({})",
+        "echo \"$({})\"",
+        "if test ({}); end",
+        "switch ({}); case a; end",
+        "for x in ({}); end",
+        "echo $x[({})]",
+        "set x[({})] 1",
+        "while test ({}); end",
+        "begin; echo ({}); end",
+    ];
+    for (shell, frames) in
+        [(Shell::Bash, BOTH), (Shell::Bash, BASH), (Shell::Zsh, BOTH), (Shell::Zsh, ZSH), (Shell::Fish, FISH)]
+    {
+        for frame in frames {
+            let command = frame.replace("{}", "rm -rf ~");
+            assert_eq!(assess(&command, shell).risk, Risk::Dangerous, "{}: {command}", shell.name());
+            let command = frame.replace("{}", "date");
+            assert!(assess(&command, shell).risk < Risk::Dangerous, "{}: {command}", shell.name());
+        }
+    }
+}
+
+#[test]
 fn what_peers_misrate_is_rated_right() {
     let table = include_str!("../data/peers.tsv").lines().filter(|line| !line.starts_with('#'));
     for row in table {
