@@ -96,9 +96,16 @@ impl Walker {
     /// Commands given to ed, ex and vim: by options, or by what flows in.
     pub(super) fn editor(&mut self, command: &Command) {
         let mut lines: Vec<Word> = option_values(command, "-c", "--cmd=");
+        // `ex -sc CODE`
+        let cluster = |word: &Word| {
+            word.text.len() > 2
+                && !word.text.starts_with("--")
+                && word.text.starts_with('-')
+                && word.text.ends_with('c')
+        };
+        lines.extend(command.args.iter().position(cluster).and_then(|at| command.args.get(at + 1)).cloned());
         lines.extend(option_values(command, "--cmd", "--command="));
         lines.extend(command.args.iter().filter(|word| word.text.starts_with('+')).cloned());
-        let by_option = lines.len();
         if let Some(text) = command.stdin.text.as_ref().filter(|_| matches!(command.name.as_str(), "ed" | "ex" | "vim"))
         {
             lines.extend(text.lines().map(|line| Word::new(line, command.span)));
@@ -106,13 +113,19 @@ impl Walker {
         for line in &lines {
             self.editor_line(line);
         }
-        let changes = |line: &Word| {
-            let text = line.text.trim_start_matches([':', '+', ' ']);
-            matches!(text, "w" | "wq" | "x" | "wq!" | "x!" | "wa" | "wqa" | "xa" | "w!" | "up" | "update")
-        };
-        if command.name != "ed" && lines.iter().take(by_option).any(changes) {
-            self.touch(Effect::Edit, &Word::new("x", command.span));
+        let verbs: Vec<&str> = lines.iter().flat_map(|line| line.text.split(['|', '\n'])).map(str::trim).collect();
+        let verbs = verbs.iter().map(|verb| verb.trim_start_matches([':', '+', ' ']));
+        let saves =
+            |verb: &str| matches!(verb, "w" | "wq" | "x" | "wq!" | "x!" | "wa" | "wqa" | "xa" | "w!" | "up" | "update");
+        let empties =
+            |verb: &str| matches!(verb, "%d" | "%delete" | "1,$d" | ",d" | "0,$d" | "normal ggdG" | "norm ggdG");
+        if !verbs.clone().any(saves) {
+            return;
         }
+        let effect = if verbs.clone().any(empties) { Effect::Empty } else { Effect::Edit };
+        let valued = "-c --cmd -u -U -S -T -sc -esc -Esc";
+        let files = command.operands_after(valued).filter(|word| !word.text.starts_with('+')).cloned();
+        files.collect::<Vec<_>>().iter().for_each(|file| self.touch(effect, file));
     }
 
     fn editor_line(&mut self, line: &Word) {

@@ -24,6 +24,10 @@ impl Walker {
 
     /// Output goes into the file `word`. `out.present` is false when no command stands before the `>`.
     pub(super) fn write(&mut self, word: &Word, out: &Flow, append: bool) {
+        if let Some(code) = self.sinks.get(&word.text).cloned() {
+            self.inner(&code, Flow { present: true, ..out.clone() }, word.span);
+            return;
+        }
         let empties = !append
             && (!out.present
                 || matches!(self.last_name.as_str(), ":" | "true")
@@ -209,12 +213,12 @@ impl Walker {
         let into = command.value_of("-t --target-directory").unwrap_or_else(|| into.clone());
         let place = target::classify(&into.text, self.cwd());
         let path = target::normalize(&into.text, self.cwd());
-        let directory = into.text.ends_with('/');
+        let keeps = into.text.ends_with('/') || command.has_gnu("-n --no-clobber");
         if sources.iter().any(|word| word.text == "/dev/null") {
             self.touch(Effect::Empty, &into);
         } else if matches!(place, Target::System) || matches!(place, Target::Critical) && path.contains("/sudoers.d") {
             self.note("write-system", into.span, Risk::Caution, "writes into a system directory");
-        } else if !directory {
+        } else if !keeps {
             self.touch(Effect::CopyOver, &into);
         }
         let secret = sources.iter().any(|word| target::is_secret(&word.text, self.cwd()));

@@ -14,8 +14,12 @@ impl Walker {
     /// `find`: what it deletes itself, or passes to another command.
     pub(super) fn find(&mut self, command: &Command) {
         let names = find_patterns(command);
-        let filtered = names.iter().any(|name| !name.ends_with("/*"));
         if let Some(at) = command.args.iter().position(|word| word.text == "-delete") {
+            // What stands behind it is tested when the file is gone.
+            let args = command.args[..at].to_vec();
+            let before = Command { name: command.name.clone(), args, stdin: Flow::default(), span: command.span };
+            let names = find_patterns(&before);
+            let filtered = names.iter().any(|name| !name.ends_with("/*"));
             for search in self.searches(command, at) {
                 self.touched(search.map_or(Touch::Unseen(Action::Delete), |search| Touch::Find {
                     action: Action::Delete,

@@ -136,7 +136,11 @@ impl Walker {
             None if body => self.flag("remote-change", command.span),
             None => {}
         }
-        self.downloaded(command, command.value_of("-o --output"), command.has("-O --remote-name"));
+        let cluster =
+            |word: &Word| word.text.starts_with('-') && !word.text.starts_with("--") && word.text.ends_with('o');
+        let clustered = command.args.iter().position(cluster).and_then(|at| command.args.get(at + 1));
+        let into = clustered.cloned().or_else(|| command.value_of("-o --output"));
+        self.downloaded(command, into, command.has("-O --remote-name"));
     }
 
     /// A file fetched on this line is remembered, and where it goes is judged.

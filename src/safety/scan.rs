@@ -315,13 +315,18 @@ impl Walker {
         }
     }
 
-    /// `<(code)`: a file whose content is what the code prints.
+    /// `<(code)`: a file whose content is what the code prints. `>(code)`: one whose content the code reads.
     fn pipe_file(&mut self, rest: &str, span: Span, built: &mut Built) -> usize {
         let end = closing(rest, 1, b'(', b')').unwrap_or(rest.len());
-        let flow = self.inner(&rest[2.min(end)..end], Flow::default(), span);
+        let code = &rest[2.min(end)..end];
+        let is_sink = rest.starts_with('>');
+        let flow = self.inner(code, if is_sink { Flow::unseen(0) } else { Flow::default() }, span);
         let name = format!("{PIPE_FILE}{}", self.files.len());
         built.push_str(&name);
         built.taint |= flow.taint;
+        if is_sink {
+            self.sinks.insert(name.clone(), code.to_owned());
+        }
         self.files.insert(name, Flow { present: true, ..flow });
         end + 1
     }

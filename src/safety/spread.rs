@@ -23,6 +23,10 @@ impl Walker {
         if let Some(at) = rest.iter().position(|word| word.text.starts_with(":::")) {
             let items: Vec<Word> = rest[at + 1..].iter().map(|word| unseen(&word.text, word.span)).collect();
             rest.truncate(at);
+            if rest.is_empty() {
+                items.iter().for_each(|item| drop(self.run_word(item)));
+                return Flow::unseen(0);
+            }
             return self.each_name(&rest, &items, "{}", command.span);
         }
         let item = |name: &str| unseen(name, command.span);

@@ -58,6 +58,8 @@ pub(super) struct Walker {
     pub(super) globals: HashMap<String, String>,
     /// Files written on this line.
     pub(super) files: HashMap<String, Flow>,
+    /// What runs behind each `>(…)` of this line.
+    pub(super) sinks: HashMap<String, String>,
     /// Where the line has changed to.
     pub(super) directory: Directory,
     /// The commands run with administrator rights.
@@ -100,6 +102,7 @@ impl Walker {
             aliases: HashMap::new(),
             globals: HashMap::new(),
             files: HashMap::new(),
+            sinks: HashMap::new(),
             directory: Directory::start(),
             root: false,
             other_user: false,

@@ -303,6 +303,9 @@ impl Walker {
             "sed" | "gsed" => self.sed(command),
             "vim" | "vi" | "nvim" | "ex" | "ed" | "view" | "gvim" => self.editor(command),
             "crontab" if command.stdin.present => {
+                if command.stdin.text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+                    self.note("cron-delete", command.span, Risk::Dangerous, "deletes all scheduled jobs");
+                }
                 let text = command.stdin.text.clone().unwrap_or_default();
                 self.jobs(&text, command.span);
             }
