@@ -78,6 +78,8 @@ pub(super) fn parse(text: &str, shell: Shell, effort: &Effort) -> Option<Tree> {
         let options = ParseOptions::new().progress_callback(&mut go_on);
         let mut chunk = |at: usize, _| {
             let end = (at + CHUNK - at % CHUNK).min(text.len());
+            // The lexer takes a character that a chunk cuts for a byte that is none.
+            let end = (end..).find(|end| text.is_char_boundary(*end)).unwrap_or(end);
             take(&effort.bytes, end.saturating_sub(at));
             // Without effort left the text ends here, so that what reads on comes to the next report of progress.
             text.as_bytes().get(at..end).filter(|_| effort.is_left()).unwrap_or(&[])
@@ -149,6 +151,20 @@ mod tests {
             assert!(parse(&fill("a b "), Shell::Bash, &effort).is_none(), "{unit}");
         }
     }
+
+    #[test]
+    fn wide_letters_are_whole_where_the_text_does_not_fit() {
+        for before in 0..4 {
+            let text = format!("( {}{}'", "a".repeat(before), "\u{fffd}".repeat(CHUNK));
+            let tree = parse(&text, Shell::Bash, &Effort::default()).unwrap();
+            let mut left = vec![tree.root_node()];
+            while let Some(node) = left.pop() {
+                assert!(text.get(node.byte_range()).is_some(), "{before}: {node:?}");
+                left.extend((0..node.child_count()).filter_map(|at| node.child(at as u32)));
+            }
+        }
+    }
+
     #[test]
     fn short_scripts_without_number_are_given_up_too() {
         let effort = Effort::default();

@@ -132,6 +132,9 @@ impl Walker {
             {
                 self.flag("remote-delete-all", command.span);
             }
+            Some("DELETE") if command.args.iter().any(|word| api_path(&word.text).is_some_and(is_whole)) => {
+                self.delete_whole(command);
+            }
             Some(_) => self.flag("remote-change", command.span),
             None if body => self.flag("remote-change", command.span),
             None => {}
@@ -195,15 +198,13 @@ impl Walker {
     /// `gh api -X DELETE repos/OWNER/NAME`: all of it, not an object in it.
     fn api(&mut self, command: &Command) {
         let deletes = command.args.iter().any(|word| matches!(word.text.as_str(), "DELETE" | "-XDELETE"));
-        let is_whole = |word: &Word| {
-            matches!(
-                word.text.trim_matches('/').split('/').collect::<Vec<_>>()[..],
-                ["repos", _, _] | ["orgs" | "projects", _]
-            )
-        };
-        if deletes && command.operands().any(is_whole) {
-            self.note("gh-delete", command.span, Risk::Dangerous, "deletes a repository with its issues");
+        if deletes && command.operands().any(|word| is_whole(&word.text)) {
+            self.delete_whole(command);
         }
+    }
+
+    fn delete_whole(&mut self, command: &Command) {
+        self.note("gh-delete", command.span, Risk::Dangerous, "deletes a repository with its issues");
     }
 
     fn httpie(&mut self, command: &Command) {
@@ -414,4 +415,16 @@ impl Walker {
             self.note("container-change", command.span, Risk::Caution, "removes containers");
         }
     }
+}
+
+/// The path of a request to the interface of GitHub or GitLab.
+fn api_path(url: &str) -> Option<&str> {
+    let (host, path) = url.split_once("://")?.1.split_once('/')?;
+    let path = ["api/v3/", "api/v4/"].iter().find_map(|version| path.strip_prefix(version)).unwrap_or(path);
+    (host.starts_with("api.") || url.contains("/api/v")).then_some(path)
+}
+
+/// The path names a repository, a project or an organization, not something in it.
+fn is_whole(path: &str) -> bool {
+    matches!(path.trim_matches('/').split('/').collect::<Vec<_>>()[..], ["repos", _, _] | ["orgs" | "projects", _])
 }

@@ -53,6 +53,10 @@ impl Walker {
             {
                 Flow { present: true, text: None, names: command.stdin.names.clone(), taint }
             }
+            // A query that writes statements, for another client to carry out.
+            "mysql" | "mariadb" | "psql" | "sqlite3" if let Some(query) = written_statements(command) => {
+                Flow { taint, ..Flow::text(query) }
+            }
             "curl" | "wget" | "aria2c" | "lynx" | "http" | "https" | "xh" | "nc" | "ncat" | "netcat" | "telnet"
             | "w3m" | "fetch" | "socat" | "ftp" | "lwp-request" | "GET" | "links" | "curlie" | "dig" | "nslookup"
             | "ssh" => Flow::unseen(taint | NETWORK),
@@ -194,4 +198,13 @@ fn decodes(command: &Command) -> bool {
         "python" | "python3" | "perl" | "ruby" | "node" | "php" => true,
         _ => false,
     }
+}
+
+/// The query of a database client that selects statements which delete.
+fn written_statements(command: &Command) -> Option<String> {
+    let writes = |text: &str| {
+        let text = text.to_ascii_uppercase();
+        text.contains("SELECT") && ["'DROP ", "'TRUNCATE ", "'DELETE "].iter().any(|verb| text.contains(verb))
+    };
+    command.args.iter().map(|word| word.text.as_str()).find(|text| writes(text)).map(|text| text.replace('\'', ";"))
 }

@@ -13,6 +13,8 @@ use super::word::{Flow, NETWORK, Span, UNKNOWN, Word};
 pub(super) struct Redirect {
     operator: String,
     target: Word,
+    /// It is not for what the command prints, but for its errors or a stream of its own: `2>`.
+    aside: bool,
 }
 
 impl Walker {
@@ -72,7 +74,9 @@ impl Walker {
         let mut outputs = Vec::new();
         for node in nodes {
             let end = destinations(node).first().map_or(node.end_byte(), |first| first.1);
-            let raw = text[node.start_byte()..end].trim_start_matches(|c: char| c.is_ascii_digit());
+            let whole = &text[node.start_byte()..end];
+            let raw = whole.trim_start_matches(|c: char| c.is_ascii_digit());
+            let aside = !matches!(&whole[..whole.len() - raw.len()], "" | "1");
             let end = raw.find(|c| !matches!(c, '<' | '>' | '&' | '|' | '?')).unwrap_or(raw.len());
             let (operator, rest) = raw.split_at(end);
             let rest = rest.trim_start();
@@ -87,7 +91,7 @@ impl Walker {
                 "<" => *input = self.read(&target),
                 "<&" if target.taint & NETWORK != 0 => *input = Flow::unseen(NETWORK),
                 "<&" | "" => {}
-                _ => outputs.push(Redirect { operator: operator.into(), target }),
+                _ => outputs.push(Redirect { operator: operator.into(), target, aside }),
             }
         }
         outputs
@@ -113,17 +117,21 @@ impl Walker {
             if redirect.operator == ">&" && digits || target.text.is_empty() {
                 continue;
             }
+            let errors = Flow::unseen(0);
+            let flow = if redirect.aside { &errors } else { &out };
             if target.text.starts_with("/dev/tcp/") || target.text.starts_with("/dev/udp/") {
-                self.network_file(target, &out);
+                self.network_file(target, flow);
             } else {
-                let body = Flow { present: !self.last_name.is_empty(), ..out.clone() };
+                let body = Flow { present: !self.last_name.is_empty(), ..flow.clone() };
                 self.write(target, &body, redirect.operator.contains(">>"));
                 // fish's >? leaves a file alone that is there.
                 if !redirect.operator.contains(">>") && !redirect.operator.contains('?') {
                     self.written(std::slice::from_ref(target));
                 }
             }
-            out = Flow::default();
+            if !redirect.aside {
+                out = Flow::default();
+            }
         }
         out
     }

@@ -313,7 +313,7 @@ fn is_help(command: &Command) -> bool {
         "perl", "ruby", "exec", "command", "trap", "alias", "git", "busybox", "su", "xvfb-run", "parallel", "setsid",
         "builtin", "ionice", "stdbuf", "flock", "chroot",
     ];
-    let asks = |arg: &str| matches!(arg, "--help" | "--version");
+    let asks = |arg: &str| matches!(arg, "--help" | "--version" | "-help");
     let first = command.args.first().map_or("", |word| word.text.as_str());
     if matches!(first, "--help" | "--version" | "-h" | "-V" | "help" | "version") && command.args.len() == 1 {
         return !matches!(first, "-h") || !matches!(command.name.as_str(), "shutdown" | "halt" | "free" | "df" | "du");

@@ -320,7 +320,9 @@ impl Walker {
         let end = closing(rest, 1, b'(', b')').unwrap_or(rest.len());
         let code = &rest[2.min(end)..end];
         let is_sink = rest.starts_with('>');
+        let name = self.last_name.clone();
         let flow = self.inner(code, if is_sink { Flow::unseen(0) } else { Flow::default() }, span);
+        self.last_substituted = std::mem::replace(&mut self.last_name, name);
         let name = format!("{PIPE_FILE}{}", self.files.len());
         built.push_str(&name);
         built.taint |= flow.taint;

@@ -1,7 +1,7 @@
 //! Shells and what they are given to run: `sh -c`, a script, what flows in, `eval` and `source`.
 
 use super::walk::{Command, Walker};
-use super::word::{Flow, NETWORK, SHELL, UNKNOWN, Word};
+use super::word::{Flow, NETWORK, PIPE_FILE, SHELL, UNKNOWN, Word};
 use super::wrap::join;
 use crate::request::Shell;
 
@@ -53,6 +53,10 @@ const SETUP: &[&str] = &[
 impl Walker {
     /// `sh -c code`, `sh file`, `sh` at the end of a pipe, `sh` alone.
     pub(super) fn shell_program(&mut self, command: &Command) -> Flow {
+        // It only checks the syntax.
+        if command.args.iter().any(|word| matches!(word.text.as_str(), "-n" | "--no-execute")) {
+            return Flow::unseen(0);
+        }
         let at = command.args.iter().position(|w| w.is_option() && !w.text.starts_with("--") && w.text.contains('c'));
         if let Some(at) =
             at.filter(|at| command.args[..*at].iter().all(|word| word.is_option() || word.text == "pipefail"))
@@ -132,6 +136,9 @@ impl Walker {
     pub(super) fn source(&mut self, command: &Command) -> Flow {
         match command.operands().next().cloned() {
             Some(file) if !is_stdin(&file.text) => {
+                if file.text.starts_with(PIPE_FILE) && SETUP.contains(&self.last_substituted.as_str()) {
+                    return Flow::default();
+                }
                 if file.taint & NETWORK != 0 || self.files.contains_key(&file.text) {
                     return self.script(&file, command);
                 }

@@ -56,9 +56,12 @@ impl Walker {
         if code && command.stdin.taint & (NETWORK | HIDDEN) != 0 {
             self.flag(if command.stdin.taint & NETWORK != 0 { "network-code" } else { "hidden-code" }, command.span);
         }
-        let deletes = rest
-            .iter()
-            .any(|w| matches!(w.text.as_str(), "delete" | "rm" | "rmi" | "terminate-instances" | "del" | "DEL"));
+        let deletes = rest.iter().any(|w| {
+            matches!(
+                w.text.as_str(),
+                "delete" | "rm" | "rmi" | "terminate-instances" | "del" | "DEL" | "unlink" | "UNLINK"
+            )
+        });
         if deletes
             && rest.len() > 1
             && matches!(program.as_str(), "docker" | "podman" | "kubectl" | "aws" | "redis-cli" | "gcloud")
@@ -145,8 +148,10 @@ impl Walker {
             self.flag("listen", command.span);
         }
         // Options may stand behind the host too, and `--` ends them.
-        let behind = after_options(&command.args, valued).get(1..).unwrap_or(&[]);
-        let rest = after_options(behind, valued).to_vec();
+        let behind = after_options(&command.args, valued);
+        // A variable with several values stands here as several words.
+        let hosts = behind.iter().take_while(|word| word.span == behind[0].span).count();
+        let rest = after_options(behind.get(hosts..).unwrap_or(&[]), valued).to_vec();
         if command.stdin.taint & PRIVATE != 0 {
             self.flag("send-secret", command.span);
         }

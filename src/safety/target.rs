@@ -329,6 +329,9 @@ fn in_home(rest: &str) -> Target {
     if all_everything(rest) {
         return Target::Home;
     }
+    if matches!(rest, ".ssh/config" | ".ssh/known_hosts") {
+        return Target::Startup;
+    }
     if is_public(rest) {
         return Target::InHome;
     }

@@ -76,8 +76,9 @@ fn flags(out: &mut [u8], bytes: &[u8], at: usize) -> usize {
 
 /// Where the code stands in a qualifier like `Ne:'code':`, `e['code']` or `+code`.
 fn qualifier_code(inside: &str) -> Option<(usize, usize)> {
-    if let Some(at) = inside.rfind('+').filter(|at| inside[..*at].chars().all(|c| c.is_ascii_alphabetic() || c == '.'))
-    {
+    let is_name = |at: usize| inside[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let flags = |at: usize| inside[..at].chars().all(|c| c.is_ascii_alphabetic() || c == '.');
+    if let Some(at) = inside.rfind('+').filter(|at| flags(*at) && is_name(*at)) {
         return Some((at + 1, inside.len()));
     }
     let at = inside
