@@ -313,7 +313,9 @@ fn is_help(command: &Command) -> bool {
         "perl", "ruby", "exec", "command", "trap", "alias", "git", "busybox", "su", "xvfb-run", "parallel", "setsid",
         "builtin", "ionice", "stdbuf", "flock", "chroot",
     ];
-    let asks = |arg: &str| matches!(arg, "--help" | "--version" | "-help");
+    // To others `-help` is `-h elp`.
+    let one_dash = matches!(command.name.as_str(), "terraform" | "tofu" | "packer" | "vault" | "consul" | "nomad");
+    let asks = |arg: &str| matches!(arg, "--help" | "--version") || one_dash && arg == "-help";
     let first = command.args.first().map_or("", |word| word.text.as_str());
     if matches!(first, "--help" | "--version" | "-h" | "-V" | "help" | "version") && command.args.len() == 1 {
         return !matches!(first, "-h") || !matches!(command.name.as_str(), "shutdown" | "halt" | "free" | "df" | "du");

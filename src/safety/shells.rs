@@ -54,7 +54,8 @@ impl Walker {
     /// `sh -c code`, `sh file`, `sh` at the end of a pipe, `sh` alone.
     pub(super) fn shell_program(&mut self, command: &Command) -> Flow {
         // It only checks the syntax.
-        if command.args.iter().any(|word| matches!(word.text.as_str(), "-n" | "--no-execute")) {
+        let mut options = command.args.iter().take_while(|word| word.is_option());
+        if options.any(|word| matches!(word.text.as_str(), "-n" | "--no-execute")) {
             return Flow::unseen(0);
         }
         let at = command.args.iter().position(|w| w.is_option() && !w.text.starts_with("--") && w.text.contains('c'));
