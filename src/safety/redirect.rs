@@ -48,7 +48,9 @@ impl Walker {
             before = self.list(parts, text, &input_of_list);
         }
         self.last_name.clear();
+        late.extend(redirects.iter().filter_map(|node| glued_word(*node, text)));
         late.extend(redirects.iter().flat_map(|node| destinations(*node).into_iter().skip(1)));
+        late.sort_unstable();
         if let Some(command) = body.and_then(last_command) {
             self.late_words.insert(command.id(), std::mem::take(&mut late));
         }
@@ -74,7 +76,8 @@ impl Walker {
         let mut outputs = Vec::new();
         for node in nodes {
             let end = destinations(node).first().map_or(node.end_byte(), |first| first.1);
-            let whole = &text[node.start_byte()..end];
+            let start = glued_word(node, text).map_or(node.start_byte(), |word| word.1);
+            let whole = &text[start..end];
             let raw = whole.trim_start_matches(|c: char| c.is_ascii_digit());
             let aside = !matches!(&whole[..whole.len() - raw.len()], "" | "1");
             let end = raw.find(|c| !matches!(c, '<' | '>' | '&' | '|' | '?')).unwrap_or(raw.len());
@@ -144,6 +147,13 @@ fn lost_dash(text: &str, from: usize, document: Node) -> Option<Span> {
     let at = from + between.len() - between.trim_start_matches([' ', '\t']).len();
     let after = text[at..].strip_prefix('-')?;
     after.starts_with([' ', '\t', '<']).then_some((at, at + 1))
+}
+
+/// The word before a redirection that the grammar takes for its number: `-k2` in `sort <a -k2<b`.
+pub(super) fn glued_word(node: Node, text: &str) -> Option<Span> {
+    let number = node.child_by_field_name("descriptor")?;
+    let is_word = |number: &str| !number.starts_with('{') && number.bytes().any(|b| !b.is_ascii_digit());
+    is_word(&text[number.byte_range()]).then(|| span_of(number))
 }
 
 /// The words that the grammar has for targets of a redirection.

@@ -10,9 +10,10 @@ use tree_sitter::{Node, Tree};
 
 use super::directory::Directory;
 use super::grammar::{Effort, as_read, parse};
+use super::redirect::{add_span, glued_word};
 use super::touch::Touch;
 use super::word::{ENDLESS, Flow, HIDDEN, NETWORK, SECRET, SOME, Span, TYPED, Taint, Word};
-use super::{Finding, Risk, redirect::add_span, rules};
+use super::{Finding, Risk, rules};
 use crate::request::Shell;
 
 /// Nesting that is followed: scripts in scripts, substitutions, blocks.
@@ -290,7 +291,9 @@ impl Walker {
                 _ => add_span(&mut raws, child),
             }
         }
+        raws.extend(redirects.iter().filter_map(|node| glued_word(*node, text)));
         raws.extend(self.late_words.remove(&node.id()).unwrap_or_default());
+        raws.sort_unstable();
         // In `nc host 9 0<in` the 0 is one word more to the grammar.
         raws.retain(|(from, to)| {
             let after = text[*to..].strip_prefix(['<', '>']);
