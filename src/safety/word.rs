@@ -252,7 +252,8 @@ fn bracket_end(bytes: &[u8], at: usize, open: u8, shut: u8, depth: usize) -> Opt
             b if b == open => nesting += 1,
             b if b == shut && nesting == 1 && shut == b')' && in_case(&bytes[at..here]) => {}
             b if b == shut => {
-                nesting -= 1;
+                // None is open where the text does not begin with one.
+                nesting = nesting.checked_sub(1)?;
                 if nesting == 0 {
                     return Some(here);
                 }
