@@ -374,10 +374,10 @@ pub(super) mod tests {
             suggest(&mut engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}).unwrap();
             candidates.found[0].command.clone()
         };
-        assert_eq!(made(("rm -r src", -2.0), ("ls src", -2.5)), "ls src");
-        assert_eq!(made(("ls src", -2.5), ("rm -r src", -2.0)), "ls src");
-        assert_eq!(made(("ls src", -3.0), ("rm -r src", -2.0)), "rm -r src");
-        assert_eq!(made(("cp -a a b", -2.0), ("ls", -2.5)), "cp -a a b", "it deletes nothing");
+        assert_eq!(made(("rm -r src", -2.2), ("ls src", -2.7)), "ls src");
+        assert_eq!(made(("ls src", -2.7), ("rm -r src", -2.2)), "ls src");
+        assert_eq!(made(("ls src", -3.0), ("rm -r src", -2.2)), "rm -r src");
+        assert_eq!(made(("cp -a a b", -2.2), ("ls", -2.7)), "cp -a a b", "it deletes nothing");
     }
 
     #[test]
