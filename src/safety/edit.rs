@@ -64,7 +64,7 @@ impl Walker {
             let tail = &rest[verb.len_utf8()..];
             match verb {
                 's' | 'y' => {
-                    let Some((replacement, flags)) = substitution(tail) else { return };
+                    let Some((_, replacement, flags)) = substitution(tail) else { return };
                     let end = flags.find([';', '}']).unwrap_or(flags.len());
                     if flags[..end].contains('w') {
                         return self.sed_write(flags.split_once('w').map_or("", |(_, file)| file), script);
@@ -97,13 +97,8 @@ impl Walker {
     pub(super) fn editor(&mut self, command: &Command) {
         let mut lines: Vec<Word> = option_values(command, "-c", "--cmd=");
         // `ex -sc CODE`
-        let cluster = |word: &Word| {
-            word.text.len() > 2
-                && !word.text.starts_with("--")
-                && word.text.starts_with('-')
-                && word.text.ends_with('c')
-        };
-        lines.extend(command.args.iter().position(cluster).and_then(|at| command.args.get(at + 1)).cloned());
+        let clustered = command.behind_cluster('c').filter(|code| lines.iter().all(|line| line.span != code.span));
+        lines.extend(clustered.cloned());
         lines.extend(option_values(command, "--cmd", "--command="));
         lines.extend(command.args.iter().filter(|word| word.text.starts_with('+')).cloned());
         if let Some(text) = command.stdin.text.as_ref().filter(|_| matches!(command.name.as_str(), "ed" | "ex" | "vim"))
@@ -119,7 +114,10 @@ impl Walker {
             |verb: &str| matches!(verb, "w" | "wq" | "x" | "wq!" | "x!" | "wa" | "wqa" | "xa" | "w!" | "up" | "update");
         let empties =
             |verb: &str| matches!(verb, "%d" | "%delete" | "1,$d" | ",d" | "0,$d" | "normal ggdG" | "norm ggdG");
-        if !verbs.clone().any(saves) {
+        // Lines that cannot be seen may save.
+        let unseen =
+            matches!(command.name.as_str(), "ed" | "ex") && command.stdin.present && command.stdin.text.is_none();
+        if !unseen && !verbs.clone().any(saves) {
             return;
         }
         let effect = if verbs.clone().any(empties) { Effect::Empty } else { Effect::Edit };
@@ -171,13 +169,11 @@ pub(super) fn written_commands(command: &Command) -> Option<String> {
         arguments(script.split_once("print")?.1.trim_start_matches('f'))?
     } else {
         let tail = script.strip_prefix('s')?;
-        let mark = tail.chars().next()?;
-        let pattern = &tail[mark.len_utf8()..][..unescaped(&tail[mark.len_utf8()..], mark)?];
-        let (replacement, _) = substitution(tail)?;
+        let (pattern, replacement, _) = substitution(tail)?;
         let rest = if pattern == "^" { UNKNOWN.to_string() } else { String::new() };
         let from_start = matches!(pattern, "^" | ".*" | "^.*" | "^.*$" | ".*$" | "\\(.*\\)" | "^\\(.*\\)$" | "(.*)");
         from_start
-            .then(|| replacement.replace(['&'], &UNKNOWN.to_string()).replace("\\1", &UNKNOWN.to_string()) + &rest)?
+            .then(|| replacement.replace('&', &UNKNOWN.to_string()).replace("\\1", &UNKNOWN.to_string()) + &rest)?
     };
     // A command and a word at least.
     let first = line.trim_start();
@@ -207,14 +203,14 @@ fn without_address(line: &str) -> &str {
     }
 }
 
-/// The replacement and the flags of `/old/new/flags`.
-fn substitution(tail: &str) -> Option<(&str, &str)> {
+/// The parts of `/old/new/flags`.
+fn substitution(tail: &str) -> Option<(&str, &str, &str)> {
     let mark = tail.chars().next()?;
     let after = &tail[mark.len_utf8()..];
     let pattern = unescaped(after, mark)?;
     let second = &after[pattern + mark.len_utf8()..];
     let end = unescaped(second, mark)?;
-    Some((&second[..end], &second[end + mark.len_utf8()..]))
+    Some((&after[..pattern], &second[..end], &second[end + mark.len_utf8()..]))
 }
 
 /// The position of `mark` that no backslash stands before.

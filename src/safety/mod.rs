@@ -18,6 +18,7 @@ mod net;
 mod options;
 mod output;
 mod parts;
+mod places;
 mod reach;
 mod redirect;
 mod rules;

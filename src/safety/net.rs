@@ -139,10 +139,7 @@ impl Walker {
             None if body => self.flag("remote-change", command.span),
             None => {}
         }
-        let cluster =
-            |word: &Word| word.text.starts_with('-') && !word.text.starts_with("--") && word.text.ends_with('o');
-        let clustered = command.args.iter().position(cluster).and_then(|at| command.args.get(at + 1));
-        let into = clustered.cloned().or_else(|| command.value_of("-o --output"));
+        let into = command.behind_cluster('o').cloned().or_else(|| command.value_of("-o --output"));
         self.downloaded(command, into, command.has("-O --remote-name"));
     }
 

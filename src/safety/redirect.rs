@@ -20,13 +20,12 @@ pub(super) struct Redirect {
 impl Walker {
     pub(super) fn redirected(&mut self, node: Node, text: &str, stdin: Flow) -> Flow {
         let (mut body, mut redirects, mut tails, mut late) = (None, Vec::new(), Vec::new(), Vec::new());
-        let input_of_list = stdin.clone();
-        let mut input = stdin;
+        let mut document = None;
         for child in children(node).into_iter().filter(|child| child.is_named()) {
             match child.kind() {
                 "heredoc_redirect" => {
                     late.extend(body.and_then(|body: Node| lost_dash(text, body.end_byte(), child)));
-                    input = self.here_document(child, text);
+                    document = Some(self.here_document(child, text));
                     for part in children(child).into_iter().filter(|part| part.is_named()) {
                         match part.kind() {
                             "file_redirect" => redirects.push(part),
@@ -45,7 +44,7 @@ impl Walker {
         if let Some(list) = body.filter(|body| body.kind() == "list") {
             let mut parts = list_parts(list);
             body = parts.pop();
-            before = self.list(parts, text, &input_of_list);
+            before = self.list(parts, text, &stdin);
         }
         self.last_name.clear();
         late.extend(redirects.iter().filter_map(|node| glued_word(*node, text)));
@@ -54,6 +53,7 @@ impl Walker {
         if let Some(command) = body.and_then(last_command) {
             self.late_words.insert(command.id(), std::mem::take(&mut late));
         }
+        let mut input = document.unwrap_or(stdin);
         let redirects = self.redirects(redirects, text, &mut input);
         let mut out = match body {
             Some(body) => self.node(body, text, input.clone()),

@@ -73,6 +73,12 @@ impl Command {
         None
     }
 
+    /// The word behind short options that end in `letter`: `-o FILE`, `-fsSLo FILE`.
+    pub(super) fn behind_cluster(&self, letter: char) -> Option<&Word> {
+        let ends = |word: &Word| word.is_option() && !word.text.starts_with("--") && word.text.ends_with(letter);
+        self.args.get(self.args.iter().position(ends)? + 1)
+    }
+
     pub(super) fn taint(&self) -> u8 {
         self.args.iter().fold(0, |taint, word| taint | word.taint)
     }

@@ -184,7 +184,7 @@ pub(in crate::safety) const PROGRAMS: &[Rule] = &[
     r("package-force", "rpm", "--nodeps", "--test", Dangerous, "removes packages against all warnings"),
     r("package", "rpm", "-i -U -e -F -ivh -Uvh --install --erase --upgrade --rebuilddb --import", "-q --test -qi -ql -qa", Caution, "changes installed packages"),
     r("package", "pip|pip3|pipx|conda|mamba|micromamba|gem|luarocks|cpan|cpanm|opam|ghcup|rustup|asdf|nvm|pyenv|rbenv|mise|sdk|volta|fnm|n|stack|cabal install|uninstall|update|upgrade|remove|add|create|reinject|inject|upgrade-all|default|global|local|self|toolchain|component|run|ensurepath|override|target|env", "", "--dry-run --list =list =show =info", Caution, "installs or changes packages"),
-    r("package", "mise|asdf|volta|n|rustup use|override", "", "", Caution, "installs or changes packages"),
+    r("package", "mise|asdf|volta|n|rustup use", "", "", Caution, "installs or changes packages"),
     r("package", "pnpm store prune|add", "", "", Caution, "installs or changes packages"),
     r("package", "npm|pnpm|yarn|bun|bower install|i|ci|add|remove|rm|uninstall|un|update|up|upgrade|link|unlink|rebuild|dedupe|prune|dlx|exec|x|create|init|set|global|import|version|cache|config|login|logout|access|dist-tag|token", "", "--dry-run =ls =list =get -y", Caution, "installs or changes packages"),
     r("package", "npm audit fix", "", "--dry-run", Caution, "changes dependencies"),

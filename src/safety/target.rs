@@ -1,5 +1,6 @@
 //! What a path is to its owner: the same deletion is tidy in `target` and a disaster in `~`.
 
+use super::places::{BUILD, CREDENTIAL, CRITICAL, DATA, ETC_STARTUP, HISTORY, HOME_CACHE, STARTUP, SYSTEM};
 use super::word::{SOME, UNKNOWN};
 
 /// The kinds of place a command can touch, told apart by what their loss costs.
@@ -48,185 +49,6 @@ pub(super) enum Target {
     /// `/dev/null`, the terminal, standard streams.
     Sink,
 }
-
-const BUILD: &[&str] = &[
-    "target",
-    "build",
-    "dist",
-    "node_modules",
-    "__pycache__",
-    ".pytest_cache",
-    ".mypy_cache",
-    "coverage",
-    ".nyc_output",
-    ".next",
-    ".nuxt",
-    ".tox",
-    ".ruff_cache",
-    ".turbo",
-    ".parcel-cache",
-    ".eggs",
-    "htmlcov",
-    ".svelte-kit",
-    ".cache",
-    "cmake-build-debug",
-    "cmake-build-release",
-    ".terraform",
-    ".dart_tool",
-];
-const SYSTEM: &[&str] = &[
-    "bin",
-    "boot",
-    "dev",
-    "etc",
-    "lib",
-    "lib32",
-    "lib64",
-    "proc",
-    "root",
-    "run",
-    "sbin",
-    "sys",
-    "usr",
-    "var",
-    "System",
-    "Library",
-    "Applications",
-    "private",
-    "cores",
-    "nix",
-    "snap",
-];
-const DATA: &[&str] = &["srv", "opt", "mnt", "media", "Volumes", "data", "export", "net"];
-const CRITICAL: &[&str] = &[
-    "/etc/passwd",
-    "/etc/shadow",
-    "/etc/group",
-    "/etc/gshadow",
-    "/etc/sudoers",
-    "/etc/fstab",
-    "/etc/hosts",
-    "/etc/resolv.conf",
-    "/etc/crontab",
-    "/etc/environment",
-    "/etc/ld.so.preload",
-    "/etc/ssh/sshd_config",
-    "/etc/master.passwd",
-    "/etc/machine-id",
-    "/etc/nsswitch.conf",
-    "/etc/inittab",
-    "/etc/crypttab",
-    "/etc/hostname",
-    "/proc/sysrq-trigger",
-    "/etc/exports",
-    "/var/log/wtmp",
-    "/var/log/btmp",
-    "/var/log/lastlog",
-    "/var/log/auth.log",
-    "/var/log/syslog",
-    "/var/log/messages",
-    "/var/log/secure",
-    "/var/log/audit/audit.log",
-    "/etc/apt/sources.list",
-];
-const STARTUP: &[&str] = &[
-    ".bashrc",
-    ".bash_profile",
-    ".bash_login",
-    ".bash_logout",
-    ".profile",
-    ".zshrc",
-    ".zshenv",
-    ".zprofile",
-    ".zlogin",
-    ".zlogout",
-    ".xinitrc",
-    ".xprofile",
-    ".xsession",
-    ".kshrc",
-    ".cshrc",
-    ".tcshrc",
-    ".login",
-    ".inputrc",
-    ".config/fish/config.fish",
-    ".bash_aliases",
-    ".pam_environment",
-    ".gitconfig",
-    ".tmux.conf",
-    ".vimrc",
-];
-const ETC_STARTUP: &[&str] = &["profile", "bash.bashrc", "bashrc", "zshrc", "rc.local", "zsh/zshrc", "zsh/zshenv"];
-const HISTORY: &[&str] = &[
-    ".bash_history",
-    ".zsh_history",
-    ".history",
-    ".zhistory",
-    ".python_history",
-    ".psql_history",
-    ".mysql_history",
-    ".sqlite_history",
-    ".node_repl_history",
-    ".local/share/fish/fish_history",
-    ".sh_history",
-    ".lesshst",
-];
-const CREDENTIAL: &[&str] = &[
-    ".netrc",
-    ".pgpass",
-    ".git-credentials",
-    ".npmrc",
-    ".pypirc",
-    ".my.cnf",
-    ".vault-token",
-    ".password-store",
-    ".aws/credentials",
-    ".aws",
-    ".kube/config",
-    ".kube",
-    ".docker/config.json",
-    ".gnupg",
-    ".ssh",
-    ".config/gcloud",
-    ".config/gh/hosts.yml",
-    ".cargo/credentials",
-    ".cargo/credentials.toml",
-    ".azure",
-    ".config/op",
-    ".gem/credentials",
-    ".config/rclone/rclone.conf",
-    ".mozilla",
-    ".config/google-chrome",
-    ".local/share/keyrings",
-    "Library/Keychains",
-    ".config/sops",
-    ".terraform.d/credentials.tfrc.json",
-    ".bitcoin",
-    ".electrum",
-    ".htpasswd",
-    ".s3cfg",
-    ".boto",
-];
-const HOME_CACHE: &[&str] = &[
-    ".cache",
-    "Library/Caches",
-    ".npm",
-    ".cargo/registry",
-    ".cargo/git",
-    ".gradle/caches",
-    ".m2/repository",
-    ".nuget/packages",
-    ".yarn/cache",
-    ".pnpm-store",
-    ".local/share/Trash",
-    ".Trash",
-    ".thumbnails",
-    "Library/Developer/Xcode/DerivedData",
-    ".ivy2/cache",
-    ".bun/install/cache",
-    "go/pkg/mod",
-    ".composer/cache",
-    ".conda/pkgs",
-];
 
 /// Says what the path `text` is. `~` stands for the home directory, markers for what is unknown; `cwd` is where the
 /// line has changed to, if it has.
@@ -329,7 +151,7 @@ fn in_home(rest: &str) -> Target {
     if all_everything(rest) {
         return Target::Home;
     }
-    if matches!(rest, ".ssh/config" | ".ssh/known_hosts") {
+    if STARTUP.contains(&rest) {
         return Target::Startup;
     }
     if is_public(rest) {
@@ -338,7 +160,7 @@ fn in_home(rest: &str) -> Target {
     if HISTORY.contains(&rest) || rest.ends_with("_history") {
         return Target::History;
     }
-    if STARTUP.contains(&rest) || rest.starts_with(".config/autostart/") || rest == ".config/fish" {
+    if rest.starts_with(".config/autostart/") {
         return Target::Startup;
     }
     if HOME_CACHE.iter().any(|entry| within(rest, entry)) {
