@@ -27,6 +27,34 @@ __cmdai_kept=''
 __cmdai_maps=(emacs-standard vi-insert vi-command)
 __cmdai_unset=${__cmdai_unset-} # the hooks' variables that were not there before us
 
+# Lists the bindings of every keymap: a function, macros, accept-line, commands. All of readline's functions take 2 ms a
+# keymap; `quick` asks for those alone that our keys stand for without us, of which readline names five keys each: hence
+# the -r of the keys before \C-g. Few calls, since each is a write to the pipe.
+__cmdai_list() {
+  local map key
+  for map in "${__cmdai_maps[@]}"; do
+    if [[ $1 == full ]]; then
+      builtin bind -m "$map" -q abort
+      builtin bind -m "$map" -ps -q accept-line -X
+      continue
+    elif [[ $map == vi-insert ]]; then
+      for key in a b c e f; do builtin bind -m "$map" -r "\\C-$key"; done
+      builtin bind -m "$map" -q self-insert
+    else
+      builtin bind -m "$map" -q abort
+      [[ $map == vi-command ]] || builtin bind -m "$map" -q glob-complete-word
+    fi
+    builtin bind -m "$map" -s -q accept-line -X
+  done
+}
+
+# Opens the list of the bindings, which another process makes: at loading, while this one parses what follows.
+__cmdai_open_list() {
+  builtin bind -q abort >/dev/null # starts readline here, so that the fork need not
+  exec {__cmdai_listed}< <(__cmdai_list "$1")
+}
+[[ ${BLE_VERSION-}${__cmdai_was[*]+set} ]] || __cmdai_open_list quick
+
 # Prints one line above the prompt, which readline then draws again.
 __cmdai_say() {
   local text=${1%%$'\n'*} colour=''
@@ -338,35 +366,16 @@ __cmdai_clean() {
   done
 }
 
-# Lists the bindings of every keymap: a function, macros, accept-line, commands. All of readline's functions take 2 ms a
-# keymap; `quick` asks for those alone that our keys stand for without us, of which readline names five keys each: hence
-# the -r of the keys before \C-g. Few calls, since each is a write to the pipe.
-__cmdai_list() {
-  local map key
-  for map in "${__cmdai_maps[@]}"; do
-    if [[ $1 == full ]]; then
-      builtin bind -m "$map" -q abort
-      builtin bind -m "$map" -ps -q accept-line -X
-      continue
-    elif [[ $map == vi-insert ]]; then
-      for key in a b c e f; do builtin bind -m "$map" -r "\\C-$key"; done
-      builtin bind -m "$map" -q self-insert
-    else
-      builtin bind -m "$map" -q abort
-      [[ $map == vi-command ]] || builtin bind -m "$map" -q glob-complete-word
-    fi
-    builtin bind -m "$map" -s -q accept-line -X
-  done
-}
-
 # Fills `does` with what the `keys` do: `f FUNCTION`, `m "MACRO"` or `x "COMMAND"` for KEYMAP KEY. Commands come last:
 # 4.4 lists those that are bound no more.
 __cmdai_look() {
-  local - line key kind=m at=0 IFS=$'\n'
+  local line key kind=m at=0 lines
   local map=${__cmdai_maps[at]}
-  set -f
-  builtin bind -q abort >/dev/null # starts readline here, so that the fork need not
-  for line in $(__cmdai_list "$1"); do
+  [[ ${__cmdai_listed-} ]] || __cmdai_open_list "$1"
+  builtin mapfile -t -u "$__cmdai_listed" lines
+  exec {__cmdai_listed}<&-
+  __cmdai_listed=''
+  for line in "${lines[@]}"; do
     if [[ $line == \"* ]]; then
       key=${line#\"}
       key=${key%%\"[: ]*}

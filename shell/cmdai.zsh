@@ -413,11 +413,22 @@ function __cmdai_bind_enter() {
   for map in emacs viins vicmd; do bindkey -M $map '^M' cmdai-enter '^J' cmdai-enter; done
 }
 
-# Sets reply to what the keys are bound to, given as KEYMAP KEY …; zsh only prints that, hence one fork.
+# Sets reply to what the keys are bound to, given as KEYMAP KEY …; zsh only prints that. On Linux it goes through the
+# nameless file of a here-string, which can be opened anew for writing; elsewhere through a fork, which takes 1.5 ms.
 function __cmdai_bindings() {
-  local map key
-  reply=("${(@f)$(for map key; do bindkey -M $map -- $key 2>/dev/null || print; done)}")
+  local fd
+  if { exec {fd}<<<'' && __cmdai_print_bindings $@ >|/dev/fd/$fd } 2>/dev/null; then
+    reply=("${(@f)$(</dev/fd/$fd)}")
+  else
+    reply=("${(@f)$(__cmdai_print_bindings $@)}")
+  fi
+  [[ -z $fd ]] || exec {fd}<&-
   reply=("${(@)reply#*\" }")
+}
+
+function __cmdai_print_bindings() {
+  local map key
+  for map key; do bindkey -M $map -- $key 2>/dev/null || print; done
 }
 
 function __cmdai_note_bindings() {
