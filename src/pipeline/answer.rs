@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::{admit, end};
+use super::{admit, end, repair::repaired};
 use crate::{
     commands::Names,
     context::{Context, Os},
@@ -215,12 +215,17 @@ impl<'a> Asked<'a> {
         let start = Instant::now();
         let text = self.quoted.put_back(&written.text);
         let is_refusal = text.trim_start().starts_with(examples::REFUSAL);
+        let mut is_doubtful = false;
         let suggestion = if is_refusal {
             Err(Error::NoCommand("that is no task for a command, or it says too little".into()))
         } else {
             let shell = self.request.context.shell;
             parse::command(&text, !written.cut, |command| end(command, shell)).and_then(|(command, slot)| {
+                // It comes back, but who forgot it may have forgotten more.
+                is_doubtful = self.leaves_out_a_path(&command);
                 match self.names.missing(&command) {
+                    // A slot is counted from the beginning of what was written.
+                    None if slot.is_none() => admit(repaired(&command, &self.request.words, shell), None, shell),
                     None => admit(command, slot, shell),
                     Some(word) => Err(Error::NoCommand(self.names.absent(&command[word]))),
                 }
@@ -229,9 +234,7 @@ impl<'a> Asked<'a> {
         self.timing.parse_ms += start.elapsed().as_secs_f64() * 1e3;
         // That no command does it is an answer like another; what is none is the last resort.
         let likelihood = match &suggestion {
-            Ok(suggestion) if self.leaves_out_a_path(&suggestion.command) => {
-                written.likelihood.map(|sum| sum + LEFT_OUT)
-            }
+            Ok(_) if is_doubtful => written.likelihood.map(|sum| sum + LEFT_OUT),
             Err(_) if !is_refusal => written.likelihood.and(NEVER),
             _ => written.likelihood,
         };
@@ -240,11 +243,7 @@ impl<'a> Asked<'a> {
 
     /// Whether the person named a file with its folder, and `command` does not: `gzip app.log` for `logs/app.log`.
     fn leaves_out_a_path(&self, command: &str) -> bool {
-        let around = |c: char| "\"'`.,;:!?()".contains(c);
-        let words = self.request.words.split_whitespace();
-        let words = words.map(|word| word.trim_matches(around).trim_end_matches('/'));
-        let mut paths = words.filter(|word| word.trim_start_matches('/').contains('/') && !word.contains("://"));
-        paths.any(|path| !command.contains(path))
+        paths(&self.request.words).any(|path| !command.contains(path))
     }
 
     /// Whether the person named a file, or what looks like one: `/etc`, `notes.txt`.
@@ -256,6 +255,13 @@ impl<'a> Asked<'a> {
         });
         words.contains('/') || extensions.next().is_some()
     }
+}
+
+/// The files and folders in `words` that are named with the folder they lie in.
+pub(super) fn paths(words: &str) -> impl Iterator<Item = &str> {
+    let around = |c: char| "\"'`,;:!?()".contains(c);
+    let words = words.split_whitespace().map(move |word| word.trim_matches(around).trim_end_matches(['.', '/']));
+    words.filter(|word| word.trim_start_matches('/').contains('/') && !word.contains("://"))
 }
 
 impl Outcome {

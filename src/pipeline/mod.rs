@@ -2,6 +2,7 @@
 
 mod answer;
 mod candidates;
+mod repair;
 
 use std::ops::ControlFlow;
 

@@ -44,6 +44,27 @@ pub fn commented(line: &str, shell: Shell) -> Option<(&str, &str)> {
     (!command.is_empty() && !command.starts_with('#') && !comment.is_empty()).then_some((command, comment))
 }
 
+/// The words of each simple command in `command`, substitutions included, as byte ranges: its name and arguments, no
+/// assignments and no redirections.
+pub fn commands(command: &str, shell: Shell) -> Vec<Vec<Range<usize>>> {
+    let text = if shell == Shell::Zsh { zsh::as_bash(command) } else { command.to_owned() };
+    let mut found = Vec::new();
+    if let Some(tree) = grammar::parse(&text, shell, &Effort::default()) {
+        collect_commands(tree.root_node(), &mut found);
+    }
+    found.retain(|words: &Vec<Range<usize>>| words.iter().all(|word| command.get(word.clone()).is_some()));
+    found
+}
+
+fn collect_commands(node: Node, found: &mut Vec<Vec<Range<usize>>>) {
+    let children: Vec<Node> = node.named_children(&mut node.walk()).collect();
+    if node.kind() == "command" {
+        let is_word = |child: &&Node| !is_redirection(child) && child.kind() != "variable_assignment";
+        found.push(children.iter().filter(is_word).map(Node::byte_range).collect());
+    }
+    children.iter().for_each(|child| collect_commands(*child, found));
+}
+
 fn collect(node: Node, text: &str, found: &mut Vec<Range<usize>>) {
     let children: Vec<Node> = node.named_children(&mut node.walk()).collect();
     if node.kind() == "command" {
