@@ -14,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod examples;
 pub mod model;
+pub mod nearby;
 pub mod parse;
 pub mod pipeline;
 pub mod platform;

@@ -9,7 +9,7 @@ use crate::{
     context::{Context, Os},
     engine::{Piece, Prompt},
     examples::Example,
-    request::{Meaning, Request, Shell},
+    request::{Excerpt, Meaning, Request, Shell},
 };
 
 const SUGGEST: &str = "You are an expert of the command line. Below every comment, write the one shell command that does \
@@ -90,8 +90,11 @@ pub fn suggest(request: &Request, nearest: &[Example]) -> Prompt {
         // Of six ways to say it, the one that was understood most often.
         Some(command) => format!("{command}, but {}", request.words),
     };
+    // Behind the words, which may have been computed while they were typed.
+    let excerpt =
+        request.excerpt.as_ref().map(|Excerpt { file, text, .. }| format!(" ({file}: {text})")).unwrap_or_default();
     // A comment is one line.
-    Prompt { prefix, tail: vec![Piece::Text(format!("{} {}\n", shown(nearest), words.replace('\n', " ")))] }
+    Prompt { prefix, tail: vec![Piece::Text(format!("{} {}{excerpt}\n", shown(nearest), words.replace('\n', " ")))] }
 }
 
 /// `examples` behind the sign of a comment, and the sign of the next one.
@@ -157,7 +160,7 @@ mod tests {
 
     fn request(words: &str, shell: Shell, os: Os) -> Request {
         let context = Context { os, ..Context::of(shell) };
-        Request { words: words.into(), current: None, context, alternatives: 1, second_look: true }
+        Request { words: words.into(), current: None, excerpt: None, context, alternatives: 1, second_look: true }
     }
 
     #[test]
@@ -190,6 +193,13 @@ mod tests {
         let mut request = request("sort by size", Shell::Bash, Os::Linux);
         request.current = Some("ls -l\nls src".into());
         assert_eq!(text(&suggest(&request, &[]).tail), " ls -l ls src, but sort by size\n");
+    }
+
+    #[test]
+    fn what_the_named_file_holds_stands_behind_the_words() {
+        let mut request = request("sort a.csv by age", Shell::Bash, Os::Linux);
+        request.excerpt = Some(Excerpt { file: "a.csv".into(), text: "1 id, 2 age".into(), separator: Some(',') });
+        assert_eq!(text(&suggest(&request, &[]).tail), " sort a.csv by age (a.csv: 1 id, 2 age)\n");
     }
 
     #[test]

@@ -40,12 +40,32 @@ pub struct Request {
     pub words: String,
     /// The command that the words are to change, where they stand behind one.
     pub current: Option<String>,
+    /// What the first file that the words name holds, where it helps to know.
+    pub excerpt: Option<Excerpt>,
     /// Where the answer will run.
     pub context: crate::context::Context,
     /// How many different commands are wanted, at least 1.
     pub alternatives: usize,
     /// Whether a model that is not sure of its answer gives another one, with examples before it.
     pub second_look: bool,
+}
+
+/// The words of `words` as they would name a file: without the quotes and the punctuation around them.
+pub fn names(words: &str) -> impl Iterator<Item = &str> {
+    let before = |c: char| "\"'`(".contains(c);
+    let behind = |c: char| "\"'`,;:!?)./".contains(c);
+    words.split_whitespace().map(move |word| word.trim_start_matches(before).trim_end_matches(behind))
+}
+
+/// What a file holds, in a few words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// As the words name it.
+    pub file: String,
+    /// The columns of a table with their numbers, or the keys of JSON as they lie in each other; visible characters.
+    pub text: String,
+    /// What separates the columns of a table.
+    pub separator: Option<char>,
 }
 
 /// One part of a command and what it does.

@@ -1,6 +1,6 @@
 //! `cmdai eval`: many requests through the same pipeline as one, as JSON lines, so that suggestions can be scored.
 
-use std::{io, time::Instant};
+use std::{io, path::PathBuf, time::Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use crate::{
     engine::{Engine, Interrupt},
     error::Result,
     model::store::Store,
+    nearby,
     pipeline::{self, Candidates},
     request::{Request, Shell, Timing},
     safety::Risk,
@@ -21,6 +22,8 @@ use crate::{
 struct Row {
     id: serde_json::Value,
     request: String,
+    /// Where the command is to run; files there are looked at as they are for one request.
+    cwd: Option<PathBuf>,
 }
 
 /// One row answered.
@@ -59,16 +62,27 @@ pub fn run(args: &EvalArgs) -> Result<()> {
 fn answer(engine: &mut dyn Engine, row: Row, shell: Shell, alternatives: usize, second_look: bool) -> Answer {
     let start = Instant::now();
     let mut candidates = Candidates::default();
-    let outcome = pipeline::request(&row.request, config::context(shell), alternatives)
-        .map(|request| Request { second_look, ..request })
-        .and_then(|request| pipeline::suggest(engine, &request, &mut candidates, &Interrupt::default(), &mut |_| {}));
+    let folder = row.cwd.filter(|folder| folder.is_dir());
+    let request = pipeline::request(&row.request, config::context(shell), alternatives).map(|request| {
+        let excerpt = folder.as_deref().and_then(|folder| nearby::excerpt(&request.words, folder));
+        Request { second_look, excerpt, ..request }
+    });
+    let outcome = request.as_ref().map_err(|error| visible(&error.to_string())).and_then(|request| {
+        pipeline::suggest(engine, request, &mut candidates, &Interrupt::default(), &mut |_| {})
+            .map_err(|error| visible(&error.to_string()))
+    });
     let seconds = start.elapsed().as_secs_f64();
     let (timing, error) = match outcome {
         Ok(timing) => (timing, None),
-        Err(error) => (Timing::default(), Some(visible(&error.to_string()))),
+        Err(error) => (Timing::default(), Some(error)),
     };
-    let mut commands = candidates.best(alternatives).iter().map(|suggestion| suggestion.command.clone());
-    let first = candidates.best(1).first();
+    let suggestions = candidates.best(alternatives).iter().cloned().map(|suggestion| match (&request, &folder) {
+        (Ok(request), Some(folder)) => suggest::grounded(suggestion, request, folder),
+        _ => suggestion,
+    });
+    let suggestions: Vec<_> = suggestions.collect();
+    let mut commands = suggestions.iter().map(|suggestion| suggestion.command.clone());
+    let first = suggestions.first();
     Answer {
         id: row.id,
         command: commands.next().unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, IsTerminal, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -24,6 +24,7 @@ use crate::{
         ModelSpec,
         store::{Record, Source, Store},
     },
+    nearby,
     pipeline::{self, Candidates},
     request::{MAX_REQUEST_BYTES, Meaning, Request, Shell, Suggestion, Timing},
     safety::{self, Risk},
@@ -197,6 +198,11 @@ pub fn answer_request(
     on_text: &mut dyn FnMut(&str),
 ) -> Result<Answered> {
     let start = Instant::now();
+    let folder = std::env::current_dir().unwrap_or_default();
+    // What files hold leaves the machine even less than what is typed.
+    let is_remote = config.engine_choice()?.name == engine::REMOTE;
+    let excerpt = if is_remote { None } else { nearby::excerpt(&request.words, &folder) };
+    let request = Request { excerpt, ..request };
     let by_server =
         |client: &Client, target, on_text: &mut dyn FnMut(&str)| client.suggest(request.clone(), target, on_text);
     let here = |engine: &mut dyn Engine, on_text: &mut dyn FnMut(&str)| {
@@ -208,8 +214,14 @@ pub fn answer_request(
         compute(config, missing, on_text, by_server, here)?;
     // The server's own part of it is in there already.
     timing.load_ms += load_ms;
+    let suggestions = suggestions.into_iter().map(|suggestion| grounded(suggestion, &request, &folder)).collect();
     timing.total_ms = start.elapsed().as_secs_f64() * 1e3;
     Ok(Answered { suggestions, timing, remote })
+}
+
+/// `suggestion` with the files that it means, as they lie in and below `folder`.
+pub fn grounded(suggestion: Suggestion, request: &Request, folder: &Path) -> Suggestion {
+    pipeline::grounded(suggestion, request, |name| folder.join(name).exists(), |name| nearby::only(name, folder))
 }
 
 /// What an engine made, and what it took to have one.

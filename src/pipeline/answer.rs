@@ -17,7 +17,7 @@ use crate::{
     examples::{self, Example},
     parse, prompt,
     quoted::{self, Quoted},
-    request::{Request, Suggestion, Timing},
+    request::{Request, Suggestion, Timing, names},
     safety::{self, Action, Risk, Touch},
 };
 
@@ -225,7 +225,7 @@ impl<'a> Asked<'a> {
                 is_doubtful = self.leaves_out_a_path(&command);
                 match self.names.missing(&command) {
                     // A slot is counted from the beginning of what was written.
-                    None if slot.is_none() => admit(repaired(&command, &self.request.words, shell), None, shell),
+                    None if slot.is_none() => admit(repaired(&command, &self.request), None, shell),
                     None => admit(command, slot, shell),
                     Some(word) => Err(Error::NoCommand(self.names.absent(&command[word]))),
                 }
@@ -259,9 +259,7 @@ impl<'a> Asked<'a> {
 
 /// The files and folders in `words` that are named with the folder they lie in.
 pub(super) fn paths(words: &str) -> impl Iterator<Item = &str> {
-    let around = |c: char| "\"'`,;:!?()".contains(c);
-    let words = words.split_whitespace().map(move |word| word.trim_matches(around).trim_end_matches(['.', '/']));
-    words.filter(|word| word.trim_start_matches('/').contains('/') && !word.contains("://"))
+    names(words).filter(|word| word.trim_start_matches('/').contains('/') && !word.contains("://"))
 }
 
 impl Outcome {

@@ -2,11 +2,15 @@
 
 mod answer;
 mod candidates;
+mod columns;
 mod repair;
 
 use std::ops::ControlFlow;
 
-pub use self::candidates::{Candidates, suggest};
+pub use self::{
+    candidates::{Candidates, suggest},
+    repair::grounded,
+};
 use crate::{
     commands::Names,
     context::Context,
@@ -33,7 +37,7 @@ pub fn request(text: &str, context: Context, alternatives: usize) -> Result<Requ
         Some((command, change)) => (change, Some(command.to_owned())),
         None => (text, None),
     };
-    Ok(Request { words: words.to_owned(), current, context, alternatives, second_look: true })
+    Ok(Request { words: words.to_owned(), current, excerpt: None, context, alternatives, second_look: true })
 }
 
 /// What a person wrote, without the space around it.

@@ -4,11 +4,17 @@
 //! - `find . -name a -o -name b -delete` deletes `b` alone (ShellCheck SC2146): the alternatives get their parentheses;
 //! - `find . -name *.txt`, `grep -r --include=*.c`, `curl http://host/?page=2`, `pip install black[d]` are patterns to
 //!   the shell first (SC2061), and an error in zsh where nothing fits: they get quotes;
-//! - `gzip app.log` for `logs/app.log`, of which the person gave the folder: it comes back.
+//! - `gzip app.log` for `logs/app.log`, of which the person gave the folder: it comes back;
+//! - `gzip app.log` where the file lies in `logs` alone: the folder is added.
 
 use std::ops::Range;
 
-use crate::{request::Shell, safety};
+use super::{admit, columns::separated};
+use crate::{
+    context::Context,
+    request::{Request, Shell, Suggestion, names},
+    safety,
+};
 
 /// Tests of `find` whose value is a pattern.
 const PATTERN_TESTS: [&str; 8] =
@@ -35,11 +41,87 @@ const GLOBAL: [(&str, usize); 8] = [
     ("-noleaf", 1),
 ];
 
+/// Programs whose operands are files that are there. Those that delete are not among them: better nothing is deleted than
+/// what was not meant.
+const READERS: [&str; 62] = [
+    "awk",
+    "b2sum",
+    "base64",
+    "bash",
+    "bzip2",
+    "cat",
+    "chgrp",
+    "chmod",
+    "chown",
+    "cksum",
+    "cmp",
+    "code",
+    "column",
+    "comm",
+    "cut",
+    "diff",
+    "du",
+    "emacs",
+    "file",
+    "fold",
+    "grep",
+    "gunzip",
+    "gzip",
+    "head",
+    "hexdump",
+    "iconv",
+    "jq",
+    "less",
+    "ls",
+    "md5sum",
+    "more",
+    "nano",
+    "nl",
+    "node",
+    "od",
+    "open",
+    "paste",
+    "perl",
+    "python",
+    "python3",
+    "rev",
+    "ruby",
+    "sed",
+    "sh",
+    "sha1sum",
+    "sha256sum",
+    "sha512sum",
+    "shuf",
+    "sort",
+    "source",
+    "split",
+    "stat",
+    "strings",
+    "tac",
+    "tail",
+    "uniq",
+    "unzip",
+    "vim",
+    "wc",
+    "xdg-open",
+    "xxd",
+    "zcat",
+];
+
+/// Programs whose last operand may be new.
+const COPIERS: [&str; 3] = ["cp", "mv", "install"];
+
 /// Text to put in place of a range of the command.
 type Edit = (Range<usize>, String);
 
-/// `command`, an answer to `words`, with its traps taken out.
-pub(super) fn repaired(command: &str, words: &str, shell: Shell) -> String {
+/// `command`, an answer to `request`, with its traps taken out.
+pub(super) fn repaired(command: &str, request: &Request) -> String {
+    let shell = request.context.shell;
+    let text = of_traps(command, &request.words, shell);
+    request.excerpt.as_ref().map_or(text.clone(), |excerpt| separated(&text, excerpt, shell))
+}
+
+fn of_traps(command: &str, words: &str, shell: Shell) -> String {
     let mut text = command.to_owned();
     let mut edits = Vec::new();
     for words in safety::commands(command, shell) {
@@ -53,6 +135,57 @@ pub(super) fn repaired(command: &str, words: &str, shell: Shell) -> String {
         text.replace_range(range, &new);
     }
     text
+}
+
+/// `suggestion`, an answer to `request`, with the folder before each file that it reads and that is not there: `find` knows
+/// the only file that a name can mean if `is_there` does not.
+pub fn grounded(
+    suggestion: Suggestion,
+    request: &Request,
+    is_there: impl Fn(&str) -> bool,
+    find: impl Fn(&str) -> Option<String>,
+) -> Suggestion {
+    let Request { words, context: Context { shell, .. }, .. } = request;
+    let found = with_folders(&suggestion.command, words, *shell, is_there, find);
+    // It is rated anew; the place of a slot is no longer known.
+    let admitted = found.filter(|_| suggestion.slot.is_none()).and_then(|command| admit(command, None, *shell).ok());
+    admitted.map_or(suggestion.clone(), |found| Suggestion { confidence: suggestion.confidence, ..found })
+}
+
+fn with_folders(
+    command: &str,
+    words: &str,
+    shell: Shell,
+    is_there: impl Fn(&str) -> bool,
+    find: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let mut text = command.to_owned();
+    let mut files = safety::inputs(command, shell);
+    for words in safety::commands(command, shell) {
+        let programs = words.iter().take(2).position(|word| command[word.clone()] != *"sudo");
+        let Some((program, operands)) = programs.and_then(|at| words[at..].split_first()) else { continue };
+        let program = &command[program.clone()];
+        if READERS.contains(&program) {
+            files.extend_from_slice(operands);
+        } else if COPIERS.contains(&program) {
+            files.extend(operands.split_last().map_or(&[][..], |(_, sources)| sources).iter().cloned());
+        }
+    }
+    files.sort_by_key(|range| std::cmp::Reverse(range.start));
+    files.dedup();
+    for file in files {
+        let name = command.get(file.clone())?;
+        let is_named = names(words).any(|word| word == name);
+        let is_name = name.contains(['.', '/']) && !name.starts_with(['-', '/', '.']);
+        if is_named
+            && is_name
+            && !is_there(name)
+            && let Some(path) = find(name)
+        {
+            text.replace_range(file, &path);
+        }
+    }
+    (text != command).then_some(text)
 }
 
 /// Parentheses around the alternatives of a `find` whose action would belong to the last of them alone.
@@ -134,7 +267,7 @@ mod tests {
     use super::*;
 
     fn of(command: &str, words: &str) -> String {
-        repaired(command, words, Shell::Bash)
+        of_traps(command, words, Shell::Bash)
     }
 
     #[test]
@@ -174,8 +307,8 @@ mod tests {
             ("curl http://x/?a=1&b=2 && ls", "curl 'http://x/?a=1&b=2' && ls"),
             ("pip install black[d] ruff", "pip install 'black[d]' ruff"),
         ] {
-            assert_eq!(repaired(written, "", Shell::Zsh), meant);
-            assert_eq!(repaired(meant, "", Shell::Fish), meant, "already right");
+            assert_eq!(of_traps(written, "", Shell::Zsh), meant);
+            assert_eq!(of_traps(meant, "", Shell::Fish), meant, "already right");
         }
         for right in ["ls *.txt", "rm [ab].log", "find . -name \"$x*\"", "curl http://x/a", "git add *.c", "echo a:b?"]
         {
@@ -197,6 +330,41 @@ mod tests {
             ("ls app.log", "list app.log", "ls app.log"),
         ] {
             assert_eq!(of(command, words), meant);
+        }
+    }
+
+    #[test]
+    fn file_that_is_not_there_is_found_in_the_only_folder_that_has_it() {
+        let words = "do it with app.log, a.txt and `b.txt`";
+        let of = |command, shell| {
+            let find = |name: &str| (name != "gone.txt").then(|| format!("logs/{name}"));
+            with_folders(command, words, shell, |name| name == "a.txt", find)
+        };
+        for (command, meant) in [
+            ("gzip -k app.log", "gzip -k logs/app.log"),
+            ("sudo chmod +x app.log a.txt && wc -l < b.txt", "sudo chmod +x logs/app.log a.txt && wc -l < logs/b.txt"),
+            ("cp app.log b.txt", "cp logs/app.log b.txt"),
+            ("x=$(sort app.log | uniq > b.txt)", "x=$(sort logs/app.log | uniq > b.txt)"),
+        ] {
+            for shell in [Shell::Bash, Shell::Zsh] {
+                assert_eq!(of(command, shell).as_deref(), Some(meant));
+            }
+        }
+        assert_eq!(of("wc -l <app.log", Shell::Fish).as_deref(), Some("wc -l <logs/app.log"));
+        for right in [
+            "rm app.log",
+            "touch app.log",
+            "mkdir b.txt",
+            "wc a.txt",
+            "wc other.log",
+            "tee b.txt",
+            "wc 'app.log'",
+            "find . -name app.log",
+            "tar -czf app.log a",
+            "sudo",
+            "",
+        ] {
+            assert_eq!(of(right, Shell::Bash), None, "{right}");
         }
     }
 }

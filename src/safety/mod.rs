@@ -39,7 +39,7 @@ mod wrap;
 mod zsh;
 mod zsh_forms;
 
-pub use parts::{commands, commented, parts};
+pub use parts::{commands, commented, inputs, parts};
 pub use rules::rule_names;
 pub use text::{hidden_name, printable, printable_part};
 pub use touch::{Action, Existing, How, Search, Test, TestKind, Than, Touch, What};

@@ -56,6 +56,25 @@ pub fn commands(command: &str, shell: Shell) -> Vec<Vec<Range<usize>>> {
     found
 }
 
+/// The files that commands in `command` read by `<`, as byte ranges.
+pub fn inputs(command: &str, shell: Shell) -> Vec<Range<usize>> {
+    let text = if shell == Shell::Zsh { zsh::as_bash(command) } else { command.to_owned() };
+    let mut found = Vec::new();
+    if let Some(tree) = grammar::parse(&text, shell, &Effort::default()) {
+        collect_inputs(tree.root_node(), &text, &mut found);
+    }
+    found
+}
+
+fn collect_inputs(node: Node, text: &str, found: &mut Vec<Range<usize>>) {
+    let children: Vec<Node> = node.named_children(&mut node.walk()).collect();
+    let reads = text.get(node.byte_range()).is_some_and(|text| text.starts_with('<') && !text.starts_with("<&"));
+    if let Some(file) = children.last().filter(|_| is_redirection(&node) && reads) {
+        found.push(file.byte_range());
+    }
+    children.iter().for_each(|child| collect_inputs(*child, text, found));
+}
+
 fn collect_commands(node: Node, found: &mut Vec<Vec<Range<usize>>>) {
     let children: Vec<Node> = node.named_children(&mut node.walk()).collect();
     if node.kind() == "command" {

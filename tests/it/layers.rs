@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Parts and the parts of the crate that each may name.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("blast_radius", &["safety"]),
     ("cli", &["request", "model"]),
     ("commands", &["context", "request"]),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("examples", &[]),
     ("model", &["model", "error"]),
+    ("nearby", &["request"]),
     ("parse", &["error"]),
     (
         "pipeline",
@@ -39,6 +40,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "engine",
             "error",
             "model",
+            "nearby",
             "pipeline",
             "platform",
             "request",

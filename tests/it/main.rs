@@ -34,6 +34,8 @@ mod logs;
 #[cfg(mlx)]
 mod mlx;
 #[cfg(all(feature = "llama", target_os = "linux"))]
+mod nearby;
+#[cfg(all(feature = "llama", target_os = "linux"))]
 mod offline;
 mod prefix_cache;
 mod pty;

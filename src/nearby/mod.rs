@@ -1,0 +1,87 @@
+//! What lies in and below the folder where a command will run, as far as a request names it.
+
+mod excerpt;
+
+pub use excerpt::excerpt;
+
+use std::{
+    path::{Component, Path},
+    time::{Duration, Instant},
+};
+
+use walkdir::{DirEntry, WalkDir};
+
+/// Folders below the one where the person is, looked into for a name: as deep as people have a file in mind by its name.
+const DEPTH: usize = 3;
+
+/// A look takes no longer, or finds nothing: in a folder so large a name says little.
+const PATIENCE: Duration = Duration::from_millis(30);
+
+/// The path, from `folder` on, of the only file or folder below it that `name` can mean: none where it lies in `folder`
+/// itself, where there are several, or where it would need quotes. Hidden folders are not looked into.
+pub fn only(name: &str, folder: &Path) -> Option<String> {
+    let end = Instant::now() + PATIENCE;
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@%,".contains(c);
+    let is_hidden =
+        |entry: &DirEntry| entry.file_type().is_dir() && entry.file_name().as_encoded_bytes().starts_with(b".");
+    if Path::new(name).components().any(|part| !matches!(part, Component::Normal(_))) {
+        return None;
+    }
+    let all = WalkDir::new(folder).min_depth(1).max_depth(DEPTH).into_iter();
+    let mut found = None;
+    for entry in all.filter_entry(|entry| !is_hidden(entry)) {
+        if Instant::now() > end {
+            return None;
+        }
+        let Ok(entry) = entry else { continue };
+        let path = entry.path().strip_prefix(folder).ok()?;
+        if path.ends_with(name) && found.replace(path.to_owned()).is_some() {
+            return None;
+        }
+    }
+    let path = found?.to_str()?.to_owned();
+    (path.contains('/') && path.chars().all(is_plain) && !path.starts_with('-')).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_means_the_only_file_that_has_it_and_else_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [
+            "logs/web/app.log",
+            "a.txt",
+            "b/a.txt",
+            "x/c.md",
+            "y/c.md",
+            "y/.rc",
+            ".git/config",
+            "p q/d.md",
+            "1/2/3/4.md",
+        ] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        for (name, path) in [
+            ("app.log", Some("logs/web/app.log")),
+            ("web/app.log", Some("logs/web/app.log")),
+            ("web", Some("logs/web")),
+            (".rc", Some("y/.rc")),
+            ("a.txt", None),
+            ("c.md", None),
+            ("config", None),
+            ("d.md", None),
+            ("4.md", None),
+            ("pp.log", None),
+            ("..", None),
+            ("../app.log", None),
+            ("", None),
+        ] {
+            assert_eq!(only(name, folder.path()).as_deref(), path, "{name}");
+        }
+        assert_eq!(only("a.txt", &folder.path().join("none")), None);
+    }
+}
