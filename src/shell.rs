@@ -15,7 +15,7 @@ use crate::request::Shell;
 pub use history::protect_history;
 
 /// The first frame of every connection to the server: who speaks, and how.
-pub const HELLO: &str = concat!(r#"{"cmdai":""#, env!("CARGO_PKG_VERSION"), r#"","protocol":4}"#);
+pub const HELLO: &str = concat!(r#"{"cmdai":""#, env!("CARGO_PKG_VERSION"), r#"","protocol":5}"#);
 
 const ZSH: &str = include_str!("../shell/cmdai.zsh");
 const BASH: &str = include_str!("../shell/cmdai.bash");
