@@ -168,7 +168,8 @@ pub trait Model {
     /// Most tokens the sequence can hold.
     fn capacity(&self) -> usize;
 
-    /// What computes, as far as saved states depend on it: the library with its version, and the floats it is set to.
+    /// What computes, as far as saved states depend on it: the library with its version, the floats it is set to, and a
+    /// LoRA adapter.
     fn runtime(&self) -> String;
 
     /// The sequence's key-value cache as bytes, for [`Model::restore`] of the same engine on the same model.
@@ -262,7 +263,7 @@ pub fn choose(requested: Option<&str>) -> Result<Choice> {
 /// Opens `model`, a verified file, on the engine of that `name`.
 ///
 /// # Errors
-/// An engine without model files, a file that does not hold up, a processor that lacks what this build needs, no memory.
+/// An engine without model files or adapters, a file that does not hold up, a processor that lacks what this build needs, no memory.
 pub fn open(model: &Record, name: &str, settings: &Settings) -> Result<Box<dyn Engine>> {
     tracing::info!(engine = name, model = %model.path.display(), "opening");
     if settings.lora.is_some() {

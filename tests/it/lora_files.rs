@@ -43,7 +43,9 @@ fn shaped(name: &str, dims: &[u64]) -> Builder {
 }
 
 fn paired(name: &str, shape: [u64; 2]) -> Builder {
-    with(|builder| drop(builder.pair(name, shape, 2)))
+    with(|builder| {
+        builder.pair(name, shape, 2);
+    })
 }
 
 const NOT_OPEN: &str = "could not open adapter";
