@@ -263,7 +263,8 @@ pub fn choose(requested: Option<&str>) -> Result<Choice> {
 /// Opens `model`, a verified file, on the engine of that `name`.
 ///
 /// # Errors
-/// An engine without model files or adapters, a file that does not hold up, a processor that lacks what this build needs, no memory.
+/// An engine without model files or adapters, a file that does not hold up, a processor that lacks what this build
+/// needs, no memory.
 pub fn open(model: &Record, name: &str, settings: &Settings) -> Result<Box<dyn Engine>> {
     tracing::info!(engine = name, model = %model.path.display(), "opening");
     if settings.lora.is_some() {
