@@ -81,6 +81,9 @@ pub struct EngineArgs {
     /// Model to use: a catalogue name, owner/repo:file.gguf, or a path [env: CMDAI_MODEL]
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
+    /// LoRA adapter for the model, a GGUF file; '' for none (engine llama) [env: CMDAI_LORA]
+    #[arg(long, value_name = "FILE")]
+    pub lora: Option<String>,
     /// Engine to use: mlx, llama, or remote for a server of your choice [env: CMDAI_ENGINE]
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<String>,

@@ -63,6 +63,8 @@ const THREADS: std::ops::RangeInclusive<usize> = 1..=1024;
 #[serde(default)]
 struct File {
     model: Option<String>,
+    #[serde(deserialize_with = "checked::lora")]
+    lora: Option<String>,
     engine: Option<String>,
     #[serde(deserialize_with = "checked::threads")]
     threads: Option<usize>,
@@ -76,8 +78,8 @@ struct File {
     remote: remote::Table,
 }
 
-const KNOWN_KEYS: [&str; 9] =
-    ["model", "engine", "threads", "server", "server_idle", "warm_up", "second_look", "dangerous", "remote"];
+const KNOWN_KEYS: [&str; 10] =
+    ["model", "lora", "engine", "threads", "server", "server_idle", "warm_up", "second_look", "dangerous", "remote"];
 
 /// Time without a request after which the server leaves.
 const SERVER_IDLE: &str = "15m";
@@ -123,6 +125,23 @@ impl Config {
     pub fn model(&self) -> Setting<String> {
         self.resolve(self.flags.model.clone(), "CMDAI_MODEL", self.file.model.clone())
             .unwrap_or_else(|| default(DEFAULT_MODEL.to_owned()))
+    }
+
+    /// LoRA adapter to compute with, if there is one: its path, of which only `config.toml`'s is sure to be absolute.
+    ///
+    /// # Errors
+    /// It begins with `~/`, and no home directory is known.
+    pub fn lora(&self) -> Result<Option<Setting<PathBuf>>> {
+        let found = self.resolve(self.flags.lora.clone(), "CMDAI_LORA", self.file.lora.clone());
+        // Only a flag can be empty: the way to do without what is set elsewhere.
+        let Some(Setting { value, origin }) = found.filter(|found| !found.value.is_empty()) else { return Ok(None) };
+        let value = match value.strip_prefix("~/") {
+            Some(rest) => {
+                home().ok_or_else(|| Error::new(format!("no home directory is known for {value}")))?.join(rest)
+            }
+            None => value.into(),
+        };
+        Ok(Some(Setting { value, origin }))
     }
 
     /// Writes `name` into the configuration file as the model of all requests to come; returns the file's path.

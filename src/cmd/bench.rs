@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::suggest::{Answered, answer_request, find};
+use super::suggest::{self, Answered, answer_request, find};
 use crate::{
     cli::BenchArgs,
     config::{self, Config},
     engine::{self, BareRates},
     error::{Context, Error, Result},
-    model::store::{Record, Store},
+    model::store::Store,
     pipeline,
     platform::Platform,
     request::Timing,
@@ -52,8 +52,9 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     }
     let answered = requests(&config, args.rounds.into())?;
     let model = find(&config, &|spec| Err(Store::absent(spec)))?;
-    let bare = bare(&config, choice.name, &model, tail(&answered))?;
-    let mut text = format!("{} requests, {} on {}\n\n", answered.len(), model.name, choice.name);
+    let target = suggest::target(&config, &choice, model)?;
+    let bare = engine::bare_rates(&target.model, choice.name, &target.settings(config.cache()), tail(&answered))?;
+    let mut text = format!("{} requests, {} on {}\n\n", answered.len(), target.model.name, choice.name);
     write_times(&mut text, &answered);
     write_rates(&mut text, &answered, &bare, memory_rate()?);
     super::print(&text)
@@ -89,12 +90,6 @@ fn tail(timings: &[Timing]) -> usize {
 
 fn computed(timing: &Timing) -> usize {
     timing.prompt_tokens - timing.cached_tokens
-}
-
-fn bare(config: &Config, engine: &str, model: &Record, tail: usize) -> Result<BareRates> {
-    let threads = config.threads()?.map(|threads| threads.value);
-    let settings = engine::Settings { threads, cache: config.cache() };
-    engine::bare_rates(model, engine, &settings, tail)
 }
 
 fn write_times(text: &mut String, timings: &[Timing]) {

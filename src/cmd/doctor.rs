@@ -2,13 +2,17 @@
 
 use std::fmt::Write;
 
-use super::visible;
+use super::{suggest, visible};
 use crate::{
     cli::EngineArgs,
-    config::{self, Config},
+    config::{self, Config, Setting},
     engine::{self, remote},
     error::{Error, Result},
-    model::{ModelSpec, store::Store},
+    model::{
+        ModelSpec,
+        gguf::{Adapter, GgufFile},
+        store::Store,
+    },
     platform::{self, Platform},
 };
 
@@ -107,6 +111,7 @@ fn configured(report: &mut Report, config: &Config, platform: &Platform) {
     let model = config.model();
     report.line("model", &format!("{}, set by {}", model.value, model.origin));
     report.check("file", file(config, &model.value));
+    report.check("adapter", adapter(config));
     report.check("store", store(config));
 }
 
@@ -143,6 +148,15 @@ fn file(config: &Config, model: &str) -> Result<String> {
     let spec = ModelSpec::parse(model)?;
     let path = store.find(&spec)?.ok_or_else(|| Store::absent(&spec))?;
     Ok(format!("{}, verified", path.display()))
+}
+
+/// The LoRA adapter, if one is set, and whether the engine and the model take it.
+fn adapter(config: &Config) -> Result<String> {
+    let Some(Setting { value: record, origin }) = suggest::adapter(config)? else { return Ok("none".into()) };
+    engine::check_takes_adapters(config.engine_choice()?.name)?;
+    let model = suggest::find(config, &|spec| Err(Store::absent(spec)))?;
+    Adapter::open(&record.path)?.check_fits(&GgufFile::open(&model.path)?)?;
+    Ok(format!("{}, set by {origin}, fits the model", record.path.display()))
 }
 
 /// Where models and their records are kept. Without records a model is read and hashed again for every request.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     blast_radius::BlastRadius,
     cli::{EngineArgs, ExplainArgs, SuggestArgs, WidgetArgs},
-    config::{self, Config, Dangerous},
+    config::{self, Config, Dangerous, Setting},
     context::Context,
     engine::{self, Choice, Engine, Interrupt, remote},
     error::{Error, Result},
@@ -294,9 +294,23 @@ pub fn open(config: &Config, missing: &dyn Fn(&ModelSpec) -> Result<PathBuf>) ->
 /// What the server needs to know to open `model` as it is configured here.
 ///
 /// # Errors
-/// The number of threads is none.
+/// The number of threads is none, or the adapter does not hold up.
 pub fn target(config: &Config, engine: &Choice, model: Record) -> Result<Target> {
-    Ok(Target { model, engine: engine.name.to_owned(), threads: config.threads()?.map(|threads| threads.value) })
+    let threads = config.threads()?.map(|threads| threads.value);
+    let lora = adapter(config)?.map(|adapter| adapter.value);
+    Ok(Target { model, engine: engine.name.to_owned(), threads, lora })
+}
+
+/// The configured LoRA adapter, if there is one.
+///
+/// # Errors
+/// It is not there, or is none.
+pub fn adapter(config: &Config) -> Result<Option<Setting<Record>>> {
+    let Some(Setting { value: path, origin }) = config.lora()? else { return Ok(None) };
+    match Store::new(config.store()?).adapter(&path) {
+        Ok(value) => Ok(Some(Setting { value, origin })),
+        Err(error) => Err(error.hint(format!("it was set by {origin}"))),
+    }
 }
 
 /// The configured model, verified; `missing` says what to do where its file is not here.

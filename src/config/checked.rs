@@ -12,6 +12,12 @@ pub(super) fn threads<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize
     checked(from, |number| if THREADS.contains(number) { Ok(()) } else { Err(bad_threads(&number.to_string())) })
 }
 
+/// A file is read from any directory.
+pub(super) fn lora<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let fixed = |path: &String| path.starts_with('/') || path.starts_with("~/");
+    checked(from, |path| if fixed(path) { Ok(()) } else { Err(bad_lora(path)) })
+}
+
 pub(super) fn server_idle<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     checked(from, |text: &String| duration(text).map(drop).ok_or_else(|| bad_idle(text)))
 }
@@ -30,6 +36,10 @@ pub(super) fn key_file<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Stri
 
 pub(super) fn bad_threads(found: &str) -> String {
     format!("threads: wanted a number from 1 to 1024, found {found:?}")
+}
+
+fn bad_lora(found: &str) -> String {
+    format!("lora: wanted an absolute path, or one that begins with ~/, found {found:?}")
 }
 
 pub(super) fn bad_idle(found: &str) -> String {

@@ -22,7 +22,10 @@ use llama_cpp_sys_2 as sys;
 use super::{Interrupt, Model, Token, threads::Threads};
 use crate::{
     error::{Context, Error, Result},
-    model::{gguf::GgufFile, store::Stamp},
+    model::{
+        gguf::{Adapter, GgufFile},
+        store::{Record, Stamp},
+    },
     platform::Platform,
 };
 
@@ -51,13 +54,21 @@ enum Weights {
 /// Memory of a machine on which a second copy of the weights, for the time of repacking, is no burden: in copies.
 const MEMORY_PER_MODEL: u64 = 6;
 
+/// A file that was checked.
+#[derive(Clone)]
+struct Checked {
+    path: CString,
+    stamp: Stamp,
+}
+
 /// What a model was opened from.
 #[derive(Clone)]
 struct Source {
-    path: CString,
-    stamp: Stamp,
+    model: Checked,
     architecture: &'static str,
     vocabulary: usize,
+    /// The LoRA adapter, with its SHA-256.
+    adapter: Option<(Checked, String)>,
 }
 
 /// One llama.cpp model with one context and one sequence.
@@ -87,14 +98,22 @@ impl LlamaModel {
     /// # Errors
     /// The processor lacks an instruction set this build needs, or llama.cpp refuses the file or has no memory.
     pub fn open(path: &Path, file: &GgufFile, threads: Threads) -> Result<Self> {
+        Self::open_with(path, file, threads, None)
+    }
+
+    /// As [`LlamaModel::open`], with a LoRA adapter.
+    ///
+    /// # Errors
+    /// As there; the adapter does not hold up, does not fit the model, or has changed since it was recorded.
+    pub fn open_with(path: &Path, file: &GgufFile, threads: Threads, adapter: Option<&Record>) -> Result<Self> {
         crate::platform::check_simd()?;
         start()?;
+        let stamp = Stamp::of(path).context(|| format!("could not open model: {}", path.display()))?;
         let source = Source {
-            path: CString::new(path.as_os_str().as_bytes())
-                .map_err(|_| Error::new(format!("could not open model: {}: path holds a NUL", path.display())))?,
-            stamp: Stamp::of(path).context(|| format!("could not open model: {}", path.display()))?,
+            model: Checked::new(path, stamp)?,
             architecture: file.architecture(),
             vocabulary: file.vocabulary(),
+            adapter: adapter.map(|record| checked_adapter(record, file)).transpose()?,
         };
         Self::load(source, threads, Weights::Mapped, &|| false)
     }
@@ -114,39 +133,30 @@ impl LlamaModel {
             params.kv_overrides = overrides.as_ptr();
             params.progress_callback = Some(go_on);
             params.progress_callback_user_data = (&raw const stop).cast_mut().cast();
-            sys::llama_model_load_from_file(source.path.as_ptr(), params)
+            sys::llama_model_load_from_file(source.model.path.as_ptr(), params)
         };
         let Some(model) = NonNull::new(model) else {
-            let refused = format!("could not open model: {}: llama.cpp refused it", source.path.to_string_lossy());
+            let refused = format!("could not open model: {}: llama.cpp refused it", source.model.path().display());
             return Err(if stop() {
                 Error::Cancelled
             } else {
                 Error::new(refused).hint("set CMDAI_LOG=debug to see why")
             });
         };
-        let context = new_context(model)
-            .inspect_err(|_| unsafe {
-                // SAFETY: the model has no context, and is not used after this.
-                sys::llama_model_free(model.as_ptr());
-            })
-            .map_err(|error| error.hint("free some memory and try again"))?;
+        let context = match &source.adapter {
+            Some((adapter, _)) => context_with(model, adapter),
+            None => new_context(model),
+        };
+        let context = context.inspect_err(|_| unsafe {
+            // SAFETY: the model has no context, and is not used after this.
+            sys::llama_model_free(model.as_ptr());
+        })?;
         Ok(Self { context, model, source, weights, position: 0, threads, interrupt: Interrupt::default() })
     }
 
     /// Whether repacking is worth its second: not where the work is a GPU's, nor where memory is scarce.
     fn gains_by_repacking(&self) -> bool {
-        self.weights == Weights::Mapped && Platform::detect().memory / MEMORY_PER_MODEL >= self.source.stamp.size
-    }
-
-    /// Refuses a file that is no longer the one that was checked.
-    fn check_source(&self) -> Result<()> {
-        let path = Path::new(OsStr::from_bytes(self.source.path.as_bytes()));
-        let what = || format!("could not open model again: {}", path.display());
-        if Stamp::of(path).context(what)? == self.source.stamp {
-            Ok(())
-        } else {
-            Err(Error::new(what()).hint("it has changed"))
-        }
+        self.weights == Weights::Mapped && Platform::detect().memory / MEMORY_PER_MODEL >= self.source.model.stamp.size
     }
 
     /// Computes `tokens`, and the logits of the last one.
@@ -229,7 +239,10 @@ impl Model for LlamaModel {
     }
 
     fn runtime(&self) -> String {
-        RUNTIME.into()
+        match &self.source.adapter {
+            Some((_, sha256)) => format!("{RUNTIME}, adapter {sha256}"),
+            None => RUNTIME.into(),
+        }
     }
 
     fn save(&mut self) -> Result<Vec<u8>> {
@@ -263,9 +276,9 @@ impl Model for LlamaModel {
         if !self.gains_by_repacking() {
             return Ok(());
         }
-        self.check_source()?;
+        self.source.model.check("open model again")?;
         let mut settled = Self::load(self.source.clone(), self.threads, Weights::Repacked, stop)?;
-        self.check_source()?;
+        self.source.model.check("open model again")?;
         if self.position > 0 {
             settled.restore(&self.save()?)?;
         }
@@ -320,6 +333,54 @@ pub fn start() -> Result<&'static LlamaBackend> {
     backend.as_ref().context(|| "could not start llama.cpp")
 }
 
+impl Checked {
+    fn new(path: &Path, stamp: Stamp) -> Result<Self> {
+        let text = CString::new(path.as_os_str().as_bytes());
+        let path =
+            text.map_err(|_| Error::new(format!("could not open file: {}: path holds a NUL", path.display())))?;
+        Ok(Self { path, stamp })
+    }
+
+    fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.path.as_bytes()))
+    }
+
+    /// Refuses it if it has changed, which keeps us from `what`.
+    fn check(&self, what: &str) -> Result<()> {
+        let what = || format!("could not {what}: {}", self.path().display());
+        if Stamp::of(self.path()).context(what)? == self.stamp {
+            Ok(())
+        } else {
+            Err(Error::new(format!("{}: it has changed since it was checked", what())).hint("try again"))
+        }
+    }
+}
+
+/// The adapter of `record`, which fits the model of `file`, and its SHA-256.
+fn checked_adapter(record: &Record, file: &GgufFile) -> Result<(Checked, String)> {
+    Adapter::open(&record.path)?.check_fits(file)?;
+    Ok((Checked::new(&record.path, record.stamp)?, record.sha256.clone()))
+}
+
+/// A context that computes with `adapter`. It is loaded first: the context's graph has room for what is there.
+fn context_with(model: NonNull<sys::llama_model>, adapter: &Checked) -> Result<NonNull<sys::llama_context>> {
+    // Before, for what llama.cpp reads to be what was checked; after, for it to be what has the digest.
+    let unchanged = || adapter.check("use adapter");
+    unchanged()?;
+    // SAFETY: the model is live, and the path a C string.
+    let lora = unsafe { sys::llama_adapter_lora_init(model.as_ptr(), adapter.path.as_ptr()) };
+    if lora.is_null() {
+        let refused = format!("could not use adapter: {}: llama.cpp refused it", adapter.path().display());
+        return Err(Error::new(refused).hint("set CMDAI_LOG=debug to see why"));
+    }
+    unchanged()?;
+    let context = new_context(model)?;
+    // SAFETY: both lists have one element and outlive the call, which copies them. The adapter is the model's, which
+    // frees it, and outlives the context.
+    unsafe { sys::llama_set_adapters_lora(context.as_ptr(), [lora].as_mut_ptr(), 1, [1.0].as_mut_ptr()) };
+    Ok(context)
+}
+
 fn new_context(model: NonNull<sys::llama_model>) -> Result<NonNull<sys::llama_context>> {
     // SAFETY: the model is live and outlives the context: `LlamaModel` frees the context first.
     let context = unsafe {
@@ -329,7 +390,9 @@ fn new_context(model: NonNull<sys::llama_model>) -> Result<NonNull<sys::llama_co
         params.n_ubatch = BATCH;
         sys::llama_init_from_model(model.as_ptr(), params)
     };
-    NonNull::new(context).ok_or_else(|| Error::new("llama.cpp could not make a context: out of memory?"))
+    NonNull::new(context).ok_or_else(|| {
+        Error::new("llama.cpp could not make a context: out of memory?").hint("free some memory and try again")
+    })
 }
 
 /// Overrides that keep llama.cpp from reading the file's vocabulary: 190 of the 280 ms that opening the 1.5B model

@@ -168,7 +168,8 @@ pub trait Model {
     /// Most tokens the sequence can hold.
     fn capacity(&self) -> usize;
 
-    /// What computes, as far as saved states depend on it: the library with its version, and the floats it is set to.
+    /// What computes, as far as saved states depend on it: the library with its version, the floats it is set to, and a
+    /// LoRA adapter.
     fn runtime(&self) -> String;
 
     /// The sequence's key-value cache as bytes, for [`Model::restore`] of the same engine on the same model.
@@ -197,8 +198,11 @@ pub trait Model {
 /// The engine that sends the prompt to a server: never chosen, only asked for.
 pub const REMOTE: &str = "remote";
 
+/// The engine that runs everywhere, and the only one for LoRA adapters.
+const LLAMA_CPP: &str = "llama.cpp";
+
 /// Every engine there is; which of them are here is another matter.
-const NAMES: [&str; 3] = ["mlx", "llama.cpp", REMOTE];
+const NAMES: [&str; 3] = ["mlx", LLAMA_CPP, REMOTE];
 
 /// The engines compiled into this program that compute on this machine, best first. MLX on a CPU is for tests:
 /// llama.cpp is many times as fast.
@@ -206,7 +210,7 @@ pub const BUILT_IN: &[&str] = &[
     #[cfg(all(mlx, not(feature = "mlx-linux")))]
     "mlx",
     #[cfg(feature = "llama")]
-    "llama.cpp",
+    LLAMA_CPP,
     #[cfg(feature = "mlx-linux")]
     "mlx",
 ];
@@ -224,6 +228,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Directory for what is worth keeping from one start to the next, if there can be one.
     pub cache: Option<PathBuf>,
+    /// The LoRA adapter to compute with, if there is one.
+    pub lora: Option<Record>,
 }
 
 /// The engine that runs, and why this one.
@@ -257,15 +263,31 @@ pub fn choose(requested: Option<&str>) -> Result<Choice> {
 /// Opens `model`, a verified file, on the engine of that `name`.
 ///
 /// # Errors
-/// An engine without model files, a file that does not hold up, a processor that lacks what this build needs, no memory.
+/// An engine without model files or adapters, a file that does not hold up, a processor that lacks what this build
+/// needs, no memory.
 pub fn open(model: &Record, name: &str, settings: &Settings) -> Result<Box<dyn Engine>> {
     tracing::info!(engine = name, model = %model.path.display(), "opening");
+    if settings.lora.is_some() {
+        check_takes_adapters(name)?;
+    }
     match name {
         #[cfg(mlx)]
         "mlx" => open_mlx(model, settings),
         #[cfg(feature = "llama")]
-        "llama.cpp" => open_llama(model, settings),
+        LLAMA_CPP => open_llama(model, settings),
         other => Err(Error::new(format!("engine {other} cannot open {}", model.path.display()))),
+    }
+}
+
+/// Refuses an engine of that `name` that knows nothing of LoRA adapters.
+///
+/// # Errors
+/// It is one.
+pub fn check_takes_adapters(name: &str) -> Result<()> {
+    match name {
+        LLAMA_CPP => Ok(()),
+        other => Err(Error::usage(format!("the engine {other} takes no LoRA adapter"))
+            .hint("choose the one that does, --engine llama, or leave the adapter out")),
     }
 }
 
@@ -294,7 +316,7 @@ pub fn bare_rates(model: &Record, name: &str, settings: &Settings, together: usi
         #[cfg(mlx)]
         "mlx" => rates(mlx::MlxModel::open(&file, &model.sha256, packed(settings).as_deref())?, together),
         #[cfg(feature = "llama")]
-        "llama.cpp" => rates(llama::LlamaModel::open(&model.path, &file, threads(settings))?, together),
+        LLAMA_CPP => rates(llama_model(model, &file, settings)?, together),
         other => Err(Error::new(format!("engine {other} cannot open {}", model.path.display()))),
     }?;
     let weights: usize = file.tensors().iter().map(|tensor| tensor.range().len()).sum();
@@ -364,7 +386,12 @@ fn packed(settings: &Settings) -> Option<PathBuf> {
 
 #[cfg(feature = "llama")]
 fn open_llama(model: &Record, settings: &Settings) -> Result<Box<dyn Engine>> {
-    open_local(model, settings, |file| llama::LlamaModel::open(&model.path, file, threads(settings)))
+    open_local(model, settings, |file| llama_model(model, file, settings))
+}
+
+#[cfg(feature = "llama")]
+fn llama_model(model: &Record, file: &crate::model::gguf::GgufFile, settings: &Settings) -> Result<llama::LlamaModel> {
+    llama::LlamaModel::open_with(&model.path, file, threads(settings), settings.lora.as_ref())
 }
 
 #[cfg(feature = "llama")]

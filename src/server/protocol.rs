@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Number of this protocol: one more whenever a frame other than [`Hello`] changes.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Longest frame taken. The longest request, every byte of it escaped as `\u0000`, has 48 KiB.
 pub const MAX_FRAME: usize = 256 * 1024;
@@ -92,6 +92,8 @@ pub struct Target {
     pub engine: String,
     /// Threads asked for, if a number is.
     pub threads: Option<usize>,
+    /// The LoRA adapter's file, if one is asked for, hashed by the client.
+    pub lora: Option<Record>,
 }
 
 impl Target {
@@ -100,7 +102,12 @@ impl Target {
     /// # Errors
     /// As of [`engine::open`].
     pub fn open(&self, cache: Option<PathBuf>) -> crate::error::Result<Box<dyn Engine>> {
-        engine::open(&self.model, &self.engine, &engine::Settings { threads: self.threads, cache })
+        engine::open(&self.model, &self.engine, &self.settings(cache))
+    }
+
+    /// What [`engine::open`] is told of it beside the model.
+    pub fn settings(&self, cache: Option<PathBuf>) -> engine::Settings {
+        engine::Settings { threads: self.threads, cache, lora: self.lora.clone() }
     }
 }
 
@@ -134,6 +141,8 @@ pub struct Status {
     /// The engine and the model's file, once one is open.
     pub engine: Option<String>,
     pub model: Option<String>,
+    /// The LoRA adapter's file, if there is one.
+    pub lora: Option<String>,
     /// Resident memory in bytes, the mapped model included; 0 where the system does not tell.
     pub memory: u64,
     /// What the kernel keeps from it.

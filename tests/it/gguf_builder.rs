@@ -68,6 +68,24 @@ impl Builder {
         builder
     }
 
+    /// A LoRA adapter for models of that architecture, without a pair as yet.
+    pub(crate) fn adapter(architecture: &str, alpha: f32) -> Self {
+        let mut builder = Self { tensors: Vec::new(), ..Self::without_entries(0) };
+        builder.set("general.type", STRING, string("adapter"));
+        builder.set("general.architecture", STRING, string(architecture));
+        builder.set("adapter.type", STRING, string("lora"));
+        builder.set("adapter.lora.alpha", F32, alpha.to_le_bytes().into());
+        builder
+    }
+
+    /// Adds A and B for the matrix of that name; their numbers are zeros.
+    pub(crate) fn pair(&mut self, name: &str, [columns, rows]: [u64; 2], rank: u64) -> [&mut Tensor; 2] {
+        self.tensors.push(Tensor::new(&format!("{name}.lora_a"), &[columns, rank]));
+        self.tensors.push(Tensor::new(&format!("{name}.lora_b"), &[rank, rows]));
+        let [.., a, b] = self.tensors.as_mut_slice() else { unreachable!("there are two") };
+        [a, b]
+    }
+
     fn without_entries(vocabulary: u64) -> Self {
         let shapes: [(&str, &[u64]); 14] = [
             ("token_embd.weight", &[8, vocabulary]),

@@ -152,7 +152,7 @@ fn file_that_only_our_reader_refuses_does_not_reach_llama_cpp() {
     let stamp = Stamp::of(&path).unwrap();
     let record = Record { name: "x".into(), path, place: Place::Yours, sha256: String::new(), stamp };
     for engine in BUILT_IN {
-        let settings = Settings { threads: Some(1), cache: None };
+        let settings = Settings { threads: Some(1), ..Settings::default() };
         let error = open(&record, engine, &settings).err().expect("it is refused").to_string();
         assert!(error.ends_with("string value is 1048577 bytes long (at most 1048576)"), "{engine}: {error}");
     }

@@ -31,6 +31,12 @@ mod line;
 mod llama;
 #[cfg(all(feature = "llama", target_os = "linux"))]
 mod logs;
+#[cfg(feature = "llama")]
+mod lora;
+#[cfg(feature = "llama")]
+mod lora_files;
+#[cfg(all(feature = "llama", target_os = "linux"))]
+mod lora_settings;
 #[cfg(mlx)]
 mod mlx;
 #[cfg(all(feature = "llama", target_os = "linux"))]

@@ -209,7 +209,10 @@ impl Resident {
         let model = Store::new(settings).locate(&spec).expect("a store").expect("a model");
         let request = pipeline::request(words, Context::of(Shell::Bash), 1).expect("words");
         let request = Request { second_look: false, ..request };
-        Job { task: Task::Suggest(request), target: Target { model, engine: "llama.cpp".into(), threads: Some(1) } }
+        Job {
+            task: Task::Suggest(request),
+            target: Target { model, engine: "llama.cpp".into(), threads: Some(1), lora: None },
+        }
     }
 }
 

@@ -16,9 +16,9 @@ use crate::resident::{LONG, Peer, Resident, SHORT, requests};
 
 #[test]
 fn first_frames_are_these_bytes() {
-    assert_eq!(PROTOCOL_VERSION, 4, "a new protocol has new frames: look at this test again");
+    assert_eq!(PROTOCOL_VERSION, 5, "a new protocol has new frames: look at this test again");
     let version = env!("CARGO_PKG_VERSION");
-    let hello = format!(r#"{{"cmdai":"{version}","protocol":4}}"#);
+    let hello = format!(r#"{{"cmdai":"{version}","protocol":5}}"#);
     let home = Resident::new();
     home.start();
     let mut peer = Peer::connect(&home.socket());

@@ -1,9 +1,10 @@
-//! GGUF model files, memory-mapped and checked in full before an engine's C++ sees a byte of them.
+//! GGUF files of models and adapters, memory-mapped and checked in full before an engine's C++ sees a byte of them.
 //!
 //! Owns every check that a hostile file must fail: counts, lengths, shapes, offsets, and that the layers which the
 //! metadata promises are there. Big string arrays (150,000 tokens, as many merges) stay byte ranges of the map, so
 //! that opening a 1 GB model takes a few milliseconds. Format: `docs/gguf.md` of <https://github.com/ggml-org/ggml>.
 
+mod adapter;
 mod architecture;
 mod header;
 mod metadata;
@@ -23,6 +24,7 @@ use crate::error::{Context, Result};
 use self::{architecture::Architecture, header::Header, metadata::Metadata};
 
 pub use self::{
+    adapter::Adapter,
     metadata::{StringArray, U32Array},
     tensor::{TensorInfo, TensorType},
 };
@@ -50,7 +52,7 @@ impl GgufFile {
     /// The file cannot be read, or a check failed: `could not open model: PATH: CAUSE`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        map(path).and_then(|data| Self::check(path.into(), data)).context(|| failed_to_open(path))
+        map(path).and_then(|data| Self::check(path.into(), data)).context(|| failed_to_open("model", path))
     }
 
     /// The same checks over bytes in memory; `name` stands for the path in messages.
@@ -59,7 +61,7 @@ impl GgufFile {
     /// A check failed.
     pub fn from_bytes(name: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Self> {
         let path = name.into();
-        Self::check(path.clone(), Bytes::Owned(bytes)).context(|| failed_to_open(&path))
+        Self::check(path.clone(), Bytes::Owned(bytes)).context(|| failed_to_open("model", &path))
     }
 
     fn check(path: PathBuf, data: Bytes) -> Checked<Self> {
@@ -185,8 +187,8 @@ impl Deref for Bytes {
     }
 }
 
-fn failed_to_open(path: &Path) -> String {
-    format!("could not open model: {}", path.display())
+fn failed_to_open(what: &str, path: &Path) -> String {
+    format!("could not open {what}: {}", path.display())
 }
 
 /// Only regular files: opening a pipe would wait for its writer, and a device has no length.

@@ -110,7 +110,7 @@ impl Stamp {
 
 /// SHA-256 of a whole file, and the stamp it had while it was read.
 pub(super) fn digest(path: &Path) -> Result<(String, Stamp)> {
-    let what = || format!("could not read model: {}", path.display());
+    let what = || format!("could not read file: {}", path.display());
     // Before opening: the open of a pipe would wait for a writer.
     let before = Stamp::of(path).context(what)?;
     let mut file = File::open(path).context(what)?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Candidate, Place, Record, Store,
+    ADAPTER, Candidate, Place, Record, Store,
     disk::{self, remove_if_there},
     key, partial,
 };
@@ -139,7 +139,8 @@ impl Store {
             let size = size.or(entry.pin.map(|pin| pin.size));
             lines.push(Listed { name: entry.name.into(), size, file, verified, note: entry.note });
         }
-        let others = Record::all(&self.records()).into_iter().filter(|(key, _)| entry(key).is_none());
+        let is_other = |key: &str| entry(key).is_none() && !key.starts_with(ADAPTER);
+        let others = Record::all(&self.records()).into_iter().filter(|(key, _)| is_other(key));
         lines.extend(others.map(|(_, record)| line(record)));
         Ok(lines)
     }

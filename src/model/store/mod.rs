@@ -30,7 +30,7 @@ pub use self::{
     record::{Place, Record},
 };
 use super::{
-    gguf::GgufFile,
+    gguf::{Adapter, GgufFile},
     spec::{ModelSpec, Origin},
 };
 use crate::error::{Context, Error, Result};
@@ -142,6 +142,25 @@ impl Store {
         self.first_good(spec)
     }
 
+    /// A LoRA adapter's file with its digest, at the cost of [`Store::locate`].
+    ///
+    /// # Errors
+    /// It cannot be read, or is none.
+    pub fn adapter(&self, path: &Path) -> Result<Record> {
+        let (key, path) = (format!("{ADAPTER}{}", path_digest(path)?), absolute(path)?);
+        if let Some(record) = Record::read(&self.records(), &key)
+            && record.path == path
+            && record.holds().is_ok_and(|holds| holds)
+        {
+            return Ok(record);
+        }
+        Adapter::open(&path)?;
+        let (sha256, stamp) = disk::digest(&path)?;
+        let record = Record { name: path.display().to_string(), path, place: Place::Yours, sha256, stamp };
+        self.try_to_remember(&key, &record);
+        Ok(record)
+    }
+
     /// The record, unless it is of another file than the one pinned now.
     fn recorded(&self, spec: &ModelSpec, key: &str) -> Option<Record> {
         Record::read(&self.records(), key).filter(|record| spec.pin().is_none_or(|pin| pin.sha256 == record.sha256))
@@ -195,11 +214,15 @@ impl Store {
             sha256: found,
             stamp,
         };
-        // A store that cannot be written costs a hash at each request, not the answer.
-        if let Err(cause) = self.remember(&key(spec)?, &record) {
+        self.try_to_remember(&key(spec)?, &record);
+        Ok(record)
+    }
+
+    /// A store that cannot be written costs a hash at each request, not the answer.
+    fn try_to_remember(&self, key: &str, record: &Record) {
+        if let Err(cause) = self.remember(key, record) {
             tracing::warn!("could not record {}: {cause}", record.path.display());
         }
-        Ok(record)
     }
 
     fn remember(&self, key: &str, record: &Record) -> Result<()> {
@@ -230,18 +253,23 @@ fn again(spec: &ModelSpec, record: Record) -> Candidate {
     Candidate { path: record.path, place: record.place, sha256 }
 }
 
+/// What the names of adapters' records begin with.
+const ADAPTER: &str = "lora@";
+
 /// The name of a model's record. `@` is in no model's name, so the kinds cannot meet.
 fn key(spec: &ModelSpec) -> Result<String> {
     Ok(match (&spec.origin, spec.store_file()) {
         (Origin::Hub(_), Some(file)) => format!("hub@{file}"),
-        (Origin::Path(path), _) => {
-            let mut hash = Sha256::new();
-            hash.update(absolute(path)?.as_os_str().as_encoded_bytes());
-            format!("path@{:.32}", disk::hex(hash))
-        }
+        (Origin::Path(path), _) => format!("path@{}", path_digest(path)?),
         (Origin::Known(entry), _) => entry.name.to_owned(),
         (Origin::Added | Origin::Hub(_), _) => spec.name.clone(),
     })
+}
+
+/// What stands for a path in the name of a record.
+fn path_digest(path: &Path) -> Result<String> {
+    let hash = Sha256::new().chain_update(absolute(path)?.as_os_str().as_encoded_bytes());
+    Ok(format!("{:.32}", disk::hex(hash)))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -4,7 +4,7 @@
 //! parts so that they lose nothing, every block dequantised as it is used. Its own evidence are goldens made by numpy
 //! and `gguf` (`tests/data/make-block-goldens.py`, `tests/data/make-decoder-goldens.py`).
 
-use std::{ops::Range, path::Path, thread};
+use std::{collections::HashMap, ops::Range, path::Path, thread};
 
 use cmdai::{engine::Token, model::gguf::GgufFile};
 
@@ -43,10 +43,21 @@ pub(crate) struct Cache {
     pub(crate) values: Vec<f32>,
 }
 
+/// A pair of a LoRA adapter: `scale` times B (A x) is added to what its matrix makes of x.
+pub(crate) struct LowRank {
+    /// `(rank, columns)`
+    pub(crate) a: Vec<f32>,
+    /// `(rows, rank)`
+    pub(crate) b: Vec<f32>,
+    pub(crate) rank: usize,
+    pub(crate) scale: f32,
+}
+
 /// A model to compute with. Activations are `(token, width)`, row after row.
 pub(crate) struct Reference {
     file: GgufFile,
     shape: Shape,
+    adapter: HashMap<String, LowRank>,
 }
 
 impl Reference {
@@ -78,7 +89,12 @@ impl Reference {
             rope_base: float("rope.freq_base").unwrap_or(1e4),
             turn,
         };
-        Self { file, shape }
+        Self { file, shape, adapter: HashMap::new() }
+    }
+
+    /// The same model with a LoRA adapter, whose pairs are named like their matrices.
+    pub(crate) fn with_adapter(self, adapter: HashMap<String, LowRank>) -> Self {
+        Self { adapter, ..self }
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -163,10 +179,14 @@ impl Reference {
         let tokens = x.len() / columns;
         let bias = self.file.tensor(&format!("{name}.bias")).map(|bias| self.tensor(bias.name()));
         let bias = bias.unwrap_or_else(|| vec![0.0; rows]);
-        (0..tokens)
+        let whole: Vec<f32> = (0..tokens)
             .flat_map(|token| (0..rows).map(move |row| (token, row)))
             .map(|(token, row)| products[row * tokens + token] + bias[row])
-            .collect()
+            .collect();
+        match self.adapter.get(&weight) {
+            Some(pair) => sum(&whole, &pair.products(x, columns)),
+            None => whole,
+        }
     }
 
     /// `(row, token)`: every row is dequantised once, for all tokens.
@@ -194,6 +214,16 @@ impl Reference {
     pub(crate) fn tensor(&self, name: &str) -> Vec<f32> {
         let tensor = self.file.tensor(name).unwrap_or_else(|| panic!("no tensor {name}"));
         dequantize(tensor.kind(), self.file.tensor_data(tensor))
+    }
+}
+
+impl LowRank {
+    /// `(token, rows)`
+    fn products(&self, x: &[f32], columns: usize) -> Vec<f32> {
+        let narrow = |x: &[f32]| self.a.chunks_exact(columns).map(|row| dot(row, x)).collect::<Vec<f32>>();
+        let wide =
+            |x: Vec<f32>| self.b.chunks_exact(self.rank).map(|row| self.scale * dot(row, &x)).collect::<Vec<f32>>();
+        x.chunks_exact(columns).flat_map(|x| wide(narrow(x))).collect()
     }
 }
 
