@@ -46,7 +46,8 @@ fn beginning(path: &Path, limit: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The columns that the first line of a table names, numbered because a small model miscounts, and their separator.
+/// The columns that the first line of a table names, numbered because a small model miscounts, and their
+/// separator. Of six ways to say it, the one that was understood most often (docs/measurements.md).
 fn columns(bytes: &[u8]) -> Option<(String, Option<char>)> {
     let line = bytes.split(|byte| *byte == b'\n').next()?;
     let line = std::str::from_utf8(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)).ok()?.trim_end_matches('\r');
@@ -54,7 +55,7 @@ fn columns(bytes: &[u8]) -> Option<(String, Option<char>)> {
     let unquoted =
         |name: &'_ str| name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name).to_owned();
     let names: Vec<String> = line.split(separator).map(unquoted).collect();
-    let numbered = (1..).zip(&names).map(|(number, name)| format!("{number} {name}")).collect::<Vec<_>>().join(", ");
+    let numbered = (1..).zip(&names).map(|(number, name)| format!("{name} is {number}")).collect::<Vec<_>>().join(", ");
     (names.len() > 1 && names.iter().all(|name| is_name(name))).then_some((numbered, Some(separator)))
 }
 
@@ -102,9 +103,9 @@ mod tests {
     #[test]
     fn table_shows_its_columns_and_json_its_keys() {
         for (name, content, shown) in [
-            ("a.csv", "id,first name,Größe (cm)\n1,x,2\n", "1 id, 2 first name, 3 Größe (cm)"),
-            ("a.csv", "\u{feff}\"id\";\"e-mail\"\r\n1;2\r\n", "1 id, 2 e-mail"),
-            ("A.TSV", "id\tplace of birth", "1 id, 2 place of birth"),
+            ("a.csv", "id,first name,Größe (cm)\n1,x,2\n", "id is 1, first name is 2, Größe (cm) is 3"),
+            ("a.csv", "\u{feff}\"id\";\"e-mail\"\r\n1;2\r\n", "id is 1, e-mail is 2"),
+            ("A.TSV", "id\tplace of birth", "id is 1, place of birth is 2"),
             ("a.json", r#"{"b": {"c": 1, "x y": [1]}, "a": [{"d": null}, 2]}"#, "{a: [{d}], b: {c, x y: […]}}"),
             ("a.json", r#"[{"id": 1, "rm -rf ~; x": 2}]"#, "[{id}]"),
         ] {

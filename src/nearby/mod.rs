@@ -11,11 +11,11 @@ use std::{
 
 use walkdir::{DirEntry, WalkDir};
 
-/// Folders below the one where the person is, looked into for a name: as deep as people have a file in mind by its name.
-const DEPTH: usize = 3;
+/// How far below the folder where the person is a name is looked for: in folders in folders in folders of it.
+const DEPTH: usize = 4;
 
 /// A look takes no longer, or finds nothing: in a folder so large a name says little.
-const PATIENCE: Duration = Duration::from_millis(30);
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The path, from `folder` on, of the only file or folder below it that `name` can mean: none where it lies in `folder`
 /// itself, where there are several, or where it would need quotes. Hidden folders are not looked into.
@@ -60,6 +60,7 @@ mod tests {
             ".git/config",
             "p q/d.md",
             "1/2/3/4.md",
+            "1/2/3/4/5.md",
         ] {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -74,7 +75,8 @@ mod tests {
             ("c.md", None),
             ("config", None),
             ("d.md", None),
-            ("4.md", None),
+            ("4.md", Some("1/2/3/4.md")),
+            ("5.md", None),
             ("pp.log", None),
             ("..", None),
             ("../app.log", None),

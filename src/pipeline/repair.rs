@@ -122,19 +122,13 @@ pub(super) fn repaired(command: &str, request: &Request) -> String {
 }
 
 fn of_traps(command: &str, words: &str, shell: Shell) -> String {
-    let mut text = command.to_owned();
     let mut edits = Vec::new();
     for words in safety::commands(command, shell) {
         find_groups(command, &words, &mut edits);
         edits.extend(words.windows(2).filter_map(|pair| patterns(command, &words[0], pair)));
     }
     edits.extend(left_out_folder(command, words, shell));
-    // From behind, so that the ranges before stay right.
-    edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
-    for (range, new) in edits {
-        text.replace_range(range, &new);
-    }
-    text
+    edited(command, edits)
 }
 
 /// `suggestion`, an answer to `request`, with the folder before each file that it reads and that is not there: `find` knows
@@ -159,7 +153,7 @@ fn with_folders(
     is_there: impl Fn(&str) -> bool,
     find: impl Fn(&str) -> Option<String>,
 ) -> Option<String> {
-    let mut text = command.to_owned();
+    let mut renamed = Vec::new();
     let mut files = safety::inputs(command, shell);
     for words in safety::commands(command, shell) {
         let programs = words.iter().take(2).position(|word| command[word.clone()] != *"sudo");
@@ -167,25 +161,41 @@ fn with_folders(
         let program = &command[program.clone()];
         if READERS.contains(&program) {
             files.extend_from_slice(operands);
+        } else if let ("mv", [old, new]) = (program, operands) {
+            files.push(old.clone());
+            renamed.push((old.clone(), new.clone()));
         } else if COPIERS.contains(&program) {
             files.extend(operands.split_last().map_or(&[][..], |(_, sources)| sources).iter().cloned());
         }
     }
-    files.sort_by_key(|range| std::cmp::Reverse(range.start));
+    files.sort_by_key(|range| range.start);
     files.dedup();
+    let mut edits = Vec::new();
     for file in files {
         let name = command.get(file.clone())?;
         let is_named = names(words).any(|word| word == name);
         let is_name = name.contains(['.', '/']) && !name.starts_with(['-', '/', '.']);
-        if is_named
-            && is_name
-            && !is_there(name)
-            && let Some(path) = find(name)
+        let Some(path) = (is_named && is_name && !is_there(name)).then(|| find(name)).flatten() else { continue };
+        // Who renames a file wants it to stay where it is.
+        if let Some((_, new)) = renamed.iter().find(|(old, _)| *old == file)
+            && let Some((folder, _)) = path.rsplit_once('/').filter(|_| !command[new.clone()].contains('/'))
+            && !matches!(&command[new.clone()], "." | "..")
+            && !is_there(&command[new.clone()])
         {
-            text.replace_range(file, &path);
+            edits.push((new.start..new.start, format!("{folder}/")));
         }
+        edits.push((file, path));
     }
-    (text != command).then_some(text)
+    Some(edited(command, edits)).filter(|text| text != command)
+}
+
+/// `command` with all of the `edits`, which do not overlap.
+fn edited(command: &str, mut edits: Vec<Edit>) -> String {
+    let mut text = command.to_owned();
+    // From behind, so that the ranges before stay right.
+    edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+    edits.into_iter().for_each(|(range, new)| text.replace_range(range, &new));
+    text
 }
 
 /// Parentheses around the alternatives of a `find` whose action would belong to the last of them alone.
@@ -194,13 +204,11 @@ fn find_groups(command: &str, words: &[Range<usize>], edits: &mut Vec<Edit>) {
     let Some(find) = (0..words.len().min(2)).find(|at| text(*at) == "find") else { return };
     let all: Vec<&str> = (find + 1..words.len()).map(text).collect();
     let is_or = |word: &&str| matches!(*word, "-o" | "-or");
-    let (Some(or), Some(action)) =
-        (all.iter().rposition(|word| is_or(&word)), all.iter().position(|w| ACTIONS.contains(w)))
-    else {
+    let (Some(or), Some(action)) = (all.iter().rposition(is_or), all.iter().position(|w| ACTIONS.contains(w))) else {
         return;
     };
     let is_grouped = |word: &&str| matches!(*word, "-prune" | "-quit" | "," | "(" | "\\(" | "'('" | "\"(\"");
-    if action < or + 2 || all[..action].iter().any(|word| is_grouped(&word)) {
+    if action < or + 2 || all[..action].iter().any(is_grouped) {
         return;
     }
     let mut from = all.iter().position(|word| word.starts_with(['-', '!']) && !matches!(*word, "-H" | "-L" | "-P"));
@@ -344,6 +352,9 @@ mod tests {
             ("gzip -k app.log", "gzip -k logs/app.log"),
             ("sudo chmod +x app.log a.txt && wc -l < b.txt", "sudo chmod +x logs/app.log a.txt && wc -l < logs/b.txt"),
             ("cp app.log b.txt", "cp logs/app.log b.txt"),
+            ("mv app.log new.log", "mv logs/app.log logs/new.log"),
+            ("mv app.log a.txt", "mv logs/app.log a.txt"),
+            ("mv app.log .", "mv logs/app.log ."),
             ("x=$(sort app.log | uniq > b.txt)", "x=$(sort logs/app.log | uniq > b.txt)"),
         ] {
             for shell in [Shell::Bash, Shell::Zsh] {
