@@ -11,7 +11,6 @@ use crate::{
     engine::{Engine, Interrupt},
     error::Result,
     model::store::Store,
-    nearby,
     pipeline::{self, Candidates},
     request::{Request, Shell, Timing},
     safety::Risk,
@@ -64,7 +63,7 @@ fn answer(engine: &mut dyn Engine, row: Row, shell: Shell, alternatives: usize, 
     let mut candidates = Candidates::default();
     let folder = row.cwd.filter(|folder| folder.is_dir());
     let request = pipeline::request(&row.request, config::context(shell), alternatives).map(|request| {
-        let excerpt = folder.as_deref().and_then(|folder| nearby::excerpt(&request.words, folder));
+        let excerpt = folder.as_deref().and_then(|folder| suggest::excerpt(&request.words, folder));
         Request { second_look, excerpt, ..request }
     });
     let outcome = request.as_ref().map_err(|error| visible(&error.to_string())).and_then(|request| {

@@ -26,7 +26,7 @@ use crate::{
     },
     nearby,
     pipeline::{self, Candidates},
-    request::{MAX_REQUEST_BYTES, Meaning, Request, Shell, Suggestion, Timing},
+    request::{Excerpt, MAX_REQUEST_BYTES, Meaning, Request, Shell, Suggestion, Timing},
     safety::{self, Risk},
     server::{client::Client, client::Fault, protocol::Target},
 };
@@ -201,7 +201,7 @@ pub fn answer_request(
     let folder = std::env::current_dir().unwrap_or_default();
     // What files hold leaves the machine even less than what is typed.
     let is_remote = config.engine_choice()?.name == engine::REMOTE;
-    let excerpt = if is_remote { None } else { nearby::excerpt(&request.words, &folder) };
+    let excerpt = if is_remote { None } else { excerpt(&request.words, &folder) };
     let request = Request { excerpt, ..request };
     let by_server =
         |client: &Client, target, on_text: &mut dyn FnMut(&str)| client.suggest(request.clone(), target, on_text);
@@ -217,6 +217,11 @@ pub fn answer_request(
     let suggestions = suggestions.into_iter().map(|suggestion| grounded(suggestion, &request, &folder)).collect();
     timing.total_ms = start.elapsed().as_secs_f64() * 1e3;
     Ok(Answered { suggestions, timing, remote })
+}
+
+/// What the first file that `words` name holds, seen from `folder`.
+pub fn excerpt(words: &str, folder: &Path) -> Option<Excerpt> {
+    nearby::excerpt(words, folder, config::home().as_deref())
 }
 
 /// `suggestion` with the files that it means, as they lie in and below `folder`.

@@ -23,14 +23,18 @@ const MAX_DEPTH: usize = 3;
 /// What separates the columns of a table.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
-/// An excerpt of the first file in `folder` that `words` name; none if it is no table and no JSON, too large to be looked
-/// at, or has other things than names where its names are.
-pub fn excerpt(words: &str, folder: &Path) -> Option<Excerpt> {
+/// An excerpt of the first file that `words` name, from `folder` or with `~/` from `home` on; none if it is no table and no
+/// JSON, too large to be looked at, or has other things than names where its names are.
+pub fn excerpt(words: &str, folder: &Path, home: Option<&Path>) -> Option<Excerpt> {
     names(words).find_map(|file| {
         let (_, kind) = file.rsplit_once('.')?;
+        let path = match (file.strip_prefix("~/"), home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => folder.join(file),
+        };
         let (text, separator) = match &*kind.to_ascii_lowercase() {
-            "csv" | "tsv" => columns(&beginning(&folder.join(file), MAX_HEADER)?)?,
-            "json" => (keys(&beginning(&folder.join(file), MAX_JSON)?)?, None),
+            "csv" | "tsv" => columns(&beginning(&path, MAX_HEADER)?)?,
+            "json" => (keys(&beginning(&path, MAX_JSON)?)?, None),
             _ => return None,
         };
         (text.chars().count() <= MAX_TEXT).then(|| Excerpt { file: file.to_owned(), text, separator })
@@ -97,7 +101,7 @@ mod tests {
     fn of(name: &str, content: &[u8], words: &str) -> Option<String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), content).unwrap();
-        excerpt(words, folder.path()).map(|Excerpt { file, text, .. }| format!("{file}: {text}"))
+        excerpt(words, folder.path(), Some(folder.path())).map(|Excerpt { file, text, .. }| format!("{file}: {text}"))
     }
 
     #[test]
@@ -111,6 +115,11 @@ mod tests {
         ] {
             assert_eq!(of(name, content.as_bytes(), &format!("sort '{name}'.")), Some(format!("{name}: {shown}")));
         }
+    }
+
+    #[test]
+    fn file_in_the_home_is_found_by_its_sign() {
+        assert!(of("a.csv", b"id,name\n", "sort ~/a.csv by name").unwrap().starts_with("~/a.csv: id is 1"));
     }
 
     #[test]
@@ -137,6 +146,7 @@ mod tests {
             assert_eq!(of(name, content.as_bytes(), &format!("sort {name}")), None, "{name} {content:.40}");
         }
         assert_eq!(of("a.csv", b"id,\xff\n", "sort a.csv"), None);
+        assert_eq!(of("a.csv", b"id,name\n", "sort ~/b.csv"), None);
         assert_eq!(of("a.csv", b"id,name\n", "sort b.csv"), None);
     }
 }
