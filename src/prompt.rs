@@ -160,7 +160,15 @@ mod tests {
 
     fn request(words: &str, shell: Shell, os: Os) -> Request {
         let context = Context { os, ..Context::of(shell) };
-        Request { words: words.into(), current: None, excerpt: None, context, alternatives: 1, second_look: true }
+        Request {
+            words: words.into(),
+            current: None,
+            excerpt: None,
+            context,
+            alternatives: 1,
+            second_look: true,
+            streamed: false,
+        }
     }
 
     #[test]

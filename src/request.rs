@@ -48,6 +48,8 @@ pub struct Request {
     pub alternatives: usize,
     /// Whether a model that is not sure of its answer gives another one, with examples before it.
     pub second_look: bool,
+    /// What is written is printed at once and stays: nothing is put right afterwards.
+    pub streamed: bool,
 }
 
 /// The words of `words` as they would name a file: without the quotes and the punctuation around them.

@@ -46,7 +46,7 @@ pub fn run(args: &SuggestArgs) -> Result<()> {
     // What is printed while it is written stays, so the first answer counts.
     let second_look = config.second_look()?.value && !args.stream;
     let request = pipeline::request(&words, config::context(shell), args.alternatives.into())?;
-    let request = Request { second_look, ..request };
+    let request = Request { second_look, streamed: args.stream, ..request };
     let sign = waiting_sign();
     let mut growing = Growing::default();
     let outcome = answer_request(&config, request, &|spec| sign.suspend(|| offer_pull(spec, &config)), &mut |text| {

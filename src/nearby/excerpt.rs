@@ -65,30 +65,33 @@ fn columns(bytes: &[u8]) -> Option<(String, Option<char>)> {
 
 /// The keys of JSON as they lie in each other, of a list those of its first element.
 fn keys(bytes: &[u8]) -> Option<String> {
-    let shape = shape(&serde_json::from_slice(bytes).ok()?, 0);
+    let shape = shape(&serde_json::from_slice(bytes).ok()?, 0)?;
     shape.contains('{').then_some(shape)
 }
 
-fn shape(value: &Value, depth: usize) -> String {
-    match value {
-        Value::Array(all) => format!("[{}]", all.first().map_or(String::new(), |first| shape(first, depth))),
+/// None where a key is no name.
+fn shape(value: &Value, depth: usize) -> Option<String> {
+    Some(match value {
+        Value::Array(all) => format!("[{}]", all.first().map_or(Some(String::new()), |first| shape(first, depth))?),
         Value::Object(all) if depth < MAX_DEPTH => {
-            let inner = all.iter().filter(|(key, _)| is_name(key)).map(|(key, value)| match value {
-                Value::Array(_) | Value::Object(_) => format!("{key}: {}", shape(value, depth + 1)),
-                _ => key.clone(),
+            let inner = all.iter().map(|(key, value)| match value {
+                _ if !is_name(key) || key.matches(' ').count() > 1 => None,
+                Value::Array(_) | Value::Object(_) => Some(format!("{key}: {}", shape(value, depth + 1)?)),
+                _ => Some(key.clone()),
             });
-            format!("{{{}}}", inner.collect::<Vec<_>>().join(", "))
+            format!("{{{}}}", inner.collect::<Option<Vec<_>>>()?.join(", "))
         }
         _ => "…".into(),
-    }
+    })
 }
 
-/// Whether `text` is what columns and keys are called, and no order: one to three words of letters and digits.
+/// Whether `text` is what columns and keys are called, and no order: one to three words of letters and digits, the last
+/// perhaps a unit in brackets.
 fn is_name(text: &str) -> bool {
     let is_word = |word: &str| {
-        word.starts_with(|c: char| c.is_alphanumeric() || c == '(')
-            && word.chars().all(|c| c.is_alphanumeric() || "_-.%#()".contains(c))
-            || word.starts_with('_') && word.chars().all(|c| c.is_alphanumeric() || c == '_')
+        let inside = word.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(word);
+        inside.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+            && inside.chars().all(|c| c.is_alphanumeric() || "_-.%#".contains(c))
     };
     let words = text.split(' ');
     text.chars().count() <= MAX_NAME && words.clone().count() <= 3 && words.into_iter().all(is_word)
@@ -111,7 +114,7 @@ mod tests {
             ("a.csv", "\u{feff}\"id\";\"e-mail\"\r\n1;2\r\n", "id is 1, e-mail is 2"),
             ("A.TSV", "id\tplace of birth", "id is 1, place of birth is 2"),
             ("a.json", r#"{"b": {"c": 1, "x y": [1]}, "a": [{"d": null}, 2]}"#, "{a: [{d}], b: {c, x y: […]}}"),
-            ("a.json", r#"[{"id": 1, "rm -rf ~; x": 2}]"#, "[{id}]"),
+            ("a.json", r#"[{"id": 1, "e-mail": 2}]"#, "[{e-mail, id}]"),
         ] {
             assert_eq!(of(name, content.as_bytes(), &format!("sort '{name}'.")), Some(format!("{name}: {shown}")));
         }
@@ -139,6 +142,9 @@ mod tests {
             ("a.csv", &wide),
             ("a.csv", ""),
             ("a.json", "[1, 2]"),
+            ("a.json", r#"[{"id": 1, "rm -rf ~; x": 2}]"#),
+            ("a.json", r#"{"x) then delete": 1}"#),
+            ("a.json", r#"{"x with rm": 1}"#),
             ("a.json", "{\"a\": "),
             ("a.json", &large),
             ("a.txt", "id,name\n"),

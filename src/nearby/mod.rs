@@ -22,25 +22,28 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub fn only(name: &str, folder: &Path) -> Option<String> {
     let end = Instant::now() + PATIENCE;
     let is_plain = |c: char| c.is_alphanumeric() || "._-/+@%,".contains(c);
+    // vim runs what follows a `+`.
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
     let is_hidden =
         |entry: &DirEntry| entry.file_type().is_dir() && entry.file_name().as_encoded_bytes().starts_with(b".");
     if Path::new(name).components().any(|part| !matches!(part, Component::Normal(_))) {
         return None;
     }
-    let all = WalkDir::new(folder).min_depth(1).max_depth(DEPTH).into_iter();
+    let all = WalkDir::new(folder).min_depth(1).max_depth(DEPTH).same_file_system(true).into_iter();
     let mut found = None;
     for entry in all.filter_entry(|entry| !is_hidden(entry)) {
         if Instant::now() > end {
             return None;
         }
-        let Ok(entry) = entry else { continue };
+        // What cannot be looked into may have another.
+        let entry = entry.ok()?;
         let path = entry.path().strip_prefix(folder).ok()?;
         if path.ends_with(name) && found.replace(path.to_owned()).is_some() {
             return None;
         }
     }
     let path = found?.to_str()?.to_owned();
-    (path.contains('/') && path.chars().all(is_plain) && !path.starts_with('-')).then_some(path)
+    (path.contains('/') && path.chars().all(is_plain) && path.starts_with(is_letter)).then_some(path)
 }
 
 #[cfg(test)]
@@ -59,6 +62,7 @@ mod tests {
             "y/.rc",
             ".git/config",
             "p q/d.md",
+            "+so.h/e.md",
             "1/2/3/4.md",
             "1/2/3/4/5.md",
         ] {
@@ -75,6 +79,7 @@ mod tests {
             ("c.md", None),
             ("config", None),
             ("d.md", None),
+            ("e.md", None),
             ("4.md", Some("1/2/3/4.md")),
             ("5.md", None),
             ("pp.log", None),

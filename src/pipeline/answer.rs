@@ -225,7 +225,9 @@ impl<'a> Asked<'a> {
                 is_doubtful = self.leaves_out_a_path(&command);
                 match self.names.missing(&command) {
                     // A slot is counted from the beginning of what was written.
-                    None if slot.is_none() => admit(repaired(&command, &self.request), None, shell),
+                    None if slot.is_none() && !self.request.streamed => {
+                        admit(repaired(&command, &self.request), None, shell)
+                    }
                     None => admit(command, slot, shell),
                     Some(word) => Err(Error::NoCommand(self.names.absent(&command[word]))),
                 }

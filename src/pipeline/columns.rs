@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::repair::edited;
 use crate::{
     request::{Excerpt, Shell},
     safety,
@@ -11,16 +12,16 @@ use crate::{
 /// What may separate columns.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
-/// Programs that hand on lines as they are, or columns with what was between them.
-const HAND_ON: [&str; 10] = ["cat", "cut", "grep", "head", "sed", "shuf", "sort", "tac", "tail", "uniq"];
+/// Programs that hand on lines with the columns in them.
+const HAND_ON: [&str; 7] = ["cat", "cut", "grep", "head", "shuf", "sort", "tail"];
 
 /// `command` with the separator of the table `excerpt` for each `awk`, `cut` and `sort` by column that reads it, itself or
 /// through a pipe.
 pub(super) fn separated(command: &str, excerpt: &Excerpt, shell: Shell) -> String {
-    let mut text = command.to_owned();
-    let Some(separator) = excerpt.separator else { return text };
+    let Some(separator) = excerpt.separator else { return command.to_owned() };
+    let text = |range: &Range<usize>| &command[range.clone()];
+    let is_table = |range: &Range<usize>| text(range).trim_matches(['\'', '"']) == excerpt.file;
     let inputs = safety::inputs(command, shell);
-    let is_file = |range: &Range<usize>| command[range.clone()].trim_matches(['\'', '"']) == excerpt.file;
     let mut edits = Vec::new();
     let mut end_of_table = None;
     for words in safety::commands(command, shell) {
@@ -28,15 +29,31 @@ pub(super) fn separated(command: &str, excerpt: &Excerpt, shell: Shell) -> Strin
         let input = inputs.iter().find(|input| input.start >= last.end && command[last.end..input.start].trim() == "<");
         let piped =
             end_of_table.is_some_and(|end: usize| command.get(end..first.start).is_some_and(|t| t.trim() == "|"));
-        let reads = piped || words.iter().any(is_file) || input.is_some_and(is_file);
+        // The first operand of grep is what it looks for; behind an option a file may be written.
+        let operands = words.windows(2).filter(|pair| !matches!(text(&pair[0]), "grep" | "-o" | "-e"));
+        let reads = piped || operands.map(|pair| &pair[1]).any(is_table) || input.is_some_and(is_table);
         if reads {
             edits.extend(edit(command, &words, separator, shell));
         }
-        let hands_on = reads && HAND_ON.contains(&&command[first.clone()]);
-        end_of_table = hands_on.then_some(input.map_or(last.end, |input| input.end));
+        end_of_table = (reads && hands_on(command, &words)).then_some(input.map_or(last.end, |input| input.end));
     }
-    edits.into_iter().rev().for_each(|(range, new)| text.replace_range(range, &new));
-    text
+    edited(command, edits)
+}
+
+/// Whether what a command writes has the columns of what it reads, with the same between them.
+fn hands_on(command: &str, words: &[Range<usize>]) -> bool {
+    let Some((name, arguments)) = words.split_first() else { return false };
+    let mut arguments = arguments.iter().map(|word| &command[word.clone()]);
+    match &command[name.clone()] {
+        "grep" => !arguments.any(|word| word.starts_with('-') && word.contains(['o', 'c', 'n', 'H', 'r', 'l'])),
+        "cut" => {
+            let several =
+                |word: &str| word.trim_start_matches("-f").contains([',', '-']) && word != "--output-delimiter";
+            arguments.clone().any(|word| word.starts_with("-f") && several(word))
+                && !arguments.any(|word| word.starts_with("--output"))
+        }
+        name => HAND_ON.contains(&name),
+    }
 }
 
 /// Gives one program the separator, if it takes one and has another or none.
@@ -105,7 +122,11 @@ mod tests {
             ("awk -F ',' '{print $2}' d/a.csv", ';', "awk -F ';' '{print $2}' d/a.csv"),
             ("sort -k2,2n 'd/a.csv' | head -3", ',', "sort -t, -k2,2n 'd/a.csv' | head -3"),
             ("sort -k2n d/a.csv", '\t', r"sort -t$'\t' -k2n d/a.csv"),
-            ("tail -n +2 d/a.csv | cut -d, -f2 | sort -k1", '|', "tail -n +2 d/a.csv | cut -d'|' -f2 | sort -t'|' -k1"),
+            (
+                "tail -n +2 d/a.csv | cut -d, -f2,3 | sort -k1",
+                '|',
+                "tail -n +2 d/a.csv | cut -d'|' -f2,3 | sort -t'|' -k1",
+            ),
             ("tail -n +2 < d/a.csv | cut -f2", ',', "tail -n +2 < d/a.csv | cut -d, -f2"),
             ("x=$(grep a d/a.csv | awk '$1 > 2' | sort -k2)", ',', "x=$(grep a d/a.csv | awk -F, '$1 > 2' | sort -k2)"),
         ] {
@@ -120,6 +141,12 @@ mod tests {
             ("awk -F@ '{print $2}' d/a.csv", ','),
             ("wc -l d/a.csv; ps aux | awk '{print $2}' | sort -k2", ','),
             ("cut -f2 d/a.csv", '\t'),
+            ("cut -d, -f2 d/a.csv | awk '{print $1}'", ','),
+            ("sort -t, -k1 d/a.csv | uniq -c | awk '$1 > 2'", ','),
+            ("sed 's/,/ /g' d/a.csv | awk '{print $2}'", ','),
+            ("grep d/a.csv access.log | awk '{print $1}'", ','),
+            ("grep -c a d/a.csv | awk '{print $1}'", ','),
+            ("sort -k2 names.txt -o d/a.csv", ','),
             ("sort d/a.csv | uniq -c", ','),
         ] {
             assert_eq!(of(right, separator, Shell::Bash), right);

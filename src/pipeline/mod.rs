@@ -37,7 +37,15 @@ pub fn request(text: &str, context: Context, alternatives: usize) -> Result<Requ
         Some((command, change)) => (change, Some(command.to_owned())),
         None => (text, None),
     };
-    Ok(Request { words: words.to_owned(), current, excerpt: None, context, alternatives, second_look: true })
+    Ok(Request {
+        words: words.to_owned(),
+        current,
+        excerpt: None,
+        context,
+        alternatives,
+        second_look: true,
+        streamed: false,
+    })
 }
 
 /// What a person wrote, without the space around it.

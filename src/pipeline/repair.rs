@@ -1,11 +1,10 @@
 //! What a model writes often and a shell does not do as meant, put right where only one thing can be meant.
 //!
 //! Each repair is of a trap that is known from people's scripts, and leaves every other command as it is:
-//! - `find . -name a -o -name b -delete` deletes `b` alone (ShellCheck SC2146): the alternatives get their parentheses;
+//! - `find . -name a -o -name b -delete` deletes `b` alone (ShellCheck SC2146): the names get their parentheses;
 //! - `find . -name *.txt`, `grep -r --include=*.c`, `curl http://host/?page=2`, `pip install black[d]` are patterns to
 //!   the shell first (SC2061), and an error in zsh where nothing fits: they get quotes;
-//! - `gzip app.log` for `logs/app.log`, of which the person gave the folder: it comes back;
-//! - `gzip app.log` where the file lies in `logs` alone: the folder is added.
+//! - `gzip app.log` where the file lies in `logs`, as the person said or as nowhere else: the folder is added.
 
 use std::ops::Range;
 
@@ -29,8 +28,10 @@ const ACTIONS: [&str; 12] = [
     "-fls",
 ];
 
-/// Options of `find` that count for the whole search, with how many words each has; they stand first.
-const GLOBAL: [(&str, usize); 8] = [
+/// Options of `find` that count for the whole search, with how many words each has; they stand first. A type that stands
+/// before all names is meant for all: `-type f -name a -o -name b`.
+const GLOBAL: [(&str, usize); 9] = [
+    ("-type", 2),
     ("-maxdepth", 2),
     ("-mindepth", 2),
     ("-regextype", 2),
@@ -43,11 +44,9 @@ const GLOBAL: [(&str, usize); 8] = [
 
 /// Programs whose operands are files that are there. Those that delete are not among them: better nothing is deleted than
 /// what was not meant.
-const READERS: [&str; 62] = [
-    "awk",
+const READERS: [&str; 46] = [
     "b2sum",
     "base64",
-    "bash",
     "bzip2",
     "cat",
     "chgrp",
@@ -64,49 +63,48 @@ const READERS: [&str; 62] = [
     "emacs",
     "file",
     "fold",
-    "grep",
     "gunzip",
     "gzip",
     "head",
     "hexdump",
     "iconv",
-    "jq",
     "less",
     "ls",
     "md5sum",
     "more",
     "nano",
     "nl",
-    "node",
     "od",
     "open",
     "paste",
-    "perl",
-    "python",
-    "python3",
     "rev",
-    "ruby",
-    "sed",
-    "sh",
     "sha1sum",
     "sha256sum",
     "sha512sum",
     "shuf",
     "sort",
-    "source",
-    "split",
     "stat",
     "strings",
     "tac",
     "tail",
-    "uniq",
-    "unzip",
     "vim",
     "wc",
     "xdg-open",
-    "xxd",
     "zcat",
 ];
+
+/// Programs whose first operand is a file that is there; another may be new, or no file.
+const READERS_OF_ONE: [&str; 11] =
+    ["bash", "node", "perl", "python", "python3", "ruby", "sh", "source", "uniq", "unzip", "xxd"];
+
+/// Programs whose first operand is a pattern or a program, and the others files that are there.
+const SEARCHERS: [&str; 4] = ["awk", "grep", "jq", "sed"];
+
+/// Options whose value is no file that is there.
+const VALUES: [&str; 8] = ["-o", "-O", "-e", "-I", "--output", "--exclude", "--include", "--exclude-dir"];
+
+/// Words with which people say what is to be left out.
+const EXCEPTIONS: [&str; 8] = ["except", "but", "not", "without", "keep", "other", "besides", "exclud"];
 
 /// Programs whose last operand may be new.
 const COPIERS: [&str; 3] = ["cp", "mv", "install"];
@@ -118,16 +116,18 @@ type Edit = (Range<usize>, String);
 pub(super) fn repaired(command: &str, request: &Request) -> String {
     let shell = request.context.shell;
     let text = of_traps(command, &request.words, shell);
-    request.excerpt.as_ref().map_or(text.clone(), |excerpt| separated(&text, excerpt, shell))
+    match &request.excerpt {
+        Some(excerpt) => separated(&text, excerpt, shell),
+        None => text,
+    }
 }
 
-fn of_traps(command: &str, words: &str, shell: Shell) -> String {
+fn of_traps(command: &str, request: &str, shell: Shell) -> String {
     let mut edits = Vec::new();
     for words in safety::commands(command, shell) {
-        find_groups(command, &words, &mut edits);
+        find_groups(command, &words, request, &mut edits);
         edits.extend(words.windows(2).filter_map(|pair| patterns(command, &words[0], pair)));
     }
-    edits.extend(left_out_folder(command, words, shell));
     edited(command, edits)
 }
 
@@ -142,45 +142,60 @@ pub fn grounded(
     let Request { words, context: Context { shell, .. }, .. } = request;
     let found = with_folders(&suggestion.command, words, *shell, is_there, find);
     // It is rated anew; the place of a slot is no longer known.
-    let admitted = found.filter(|_| suggestion.slot.is_none()).and_then(|command| admit(command, None, *shell).ok());
+    let admitted = found
+        .filter(|_| suggestion.slot.is_none() && !request.streamed)
+        .and_then(|command| admit(command, None, *shell).ok());
     admitted.map_or(suggestion.clone(), |found| Suggestion { confidence: suggestion.confidence, ..found })
 }
 
 fn with_folders(
     command: &str,
-    words: &str,
+    request: &str,
     shell: Shell,
     is_there: impl Fn(&str) -> bool,
     find: impl Fn(&str) -> Option<String>,
 ) -> Option<String> {
-    let mut renamed = Vec::new();
+    let text = |word: &Range<usize>| command.get(word.clone()).unwrap_or_default();
+    let all = safety::commands(command, shell);
+    let goes = |words: &Vec<Range<usize>>| matches!(words.first().map(text), Some("cd" | "pushd" | "popd"));
+    if all.iter().any(goes) {
+        return None;
+    }
     let mut files = safety::inputs(command, shell);
-    for words in safety::commands(command, shell) {
-        let programs = words.iter().take(2).position(|word| command[word.clone()] != *"sudo");
-        let Some((program, operands)) = programs.and_then(|at| words[at..].split_first()) else { continue };
-        let program = &command[program.clone()];
-        if READERS.contains(&program) {
-            files.extend_from_slice(operands);
-        } else if let ("mv", [old, new]) = (program, operands) {
-            files.push(old.clone());
-            renamed.push((old.clone(), new.clone()));
-        } else if COPIERS.contains(&program) {
-            files.extend(operands.split_last().map_or(&[][..], |(_, sources)| sources).iter().cloned());
+    let mut renamed = Vec::new();
+    for words in &all {
+        let operands = operands(words, text);
+        match (operands.first().map(text), &operands[..]) {
+            (Some(program), [_, files_of @ ..]) if READERS.contains(&program) => files.extend_from_slice(files_of),
+            (Some(program), [_, file, ..]) if READERS_OF_ONE.contains(&program) => files.push(file.clone()),
+            (Some(program), [_, _, files_of @ ..]) if SEARCHERS.contains(&program) => files.extend_from_slice(files_of),
+            (Some("mv"), [_, old, new]) => {
+                files.push(old.clone());
+                renamed.push((old.clone(), new.clone()));
+            }
+            (Some(program), [_, sources @ .., _]) if COPIERS.contains(&program) => files.extend_from_slice(sources),
+            _ => {}
         }
     }
-    files.sort_by_key(|range| range.start);
-    files.dedup();
     let mut edits = Vec::new();
     for file in files {
-        let name = command.get(file.clone())?;
-        let is_named = names(words).any(|word| word == name);
-        let is_name = name.contains(['.', '/']) && !name.starts_with(['-', '/', '.']);
-        let Some(path) = (is_named && is_name && !is_there(name)).then(|| find(name)).flatten() else { continue };
+        let name = text(&file);
+        let is_named = names(request).any(|word| word.rsplit('/').next() == Some(name) || word == name);
+        let is_name = name.contains('.') && name.chars().all(is_plain) && name.starts_with(char::is_alphanumeric);
+        // What stands there twice, the line itself may have made.
+        if !(is_named && is_name) || command.matches(name).count() > 1 || is_there(name) {
+            continue;
+        }
+        let said = |path: &&str| path.strip_suffix(name).is_some_and(|folder| folder.ends_with('/')) && is_there(path);
+        let said = names(request).find(said).filter(|path| path.chars().all(is_plain)).map(str::to_owned);
+        let Some(path) = said.or_else(|| find(name)) else { continue };
         // Who renames a file wants it to stay where it is.
         if let Some((_, new)) = renamed.iter().find(|(old, _)| *old == file)
-            && let Some((folder, _)) = path.rsplit_once('/').filter(|_| !command[new.clone()].contains('/'))
-            && !matches!(&command[new.clone()], "." | "..")
-            && !is_there(&command[new.clone()])
+            && let Some((folder, _)) = path.rsplit_once('/')
+            && text(new).contains(char::is_alphanumeric)
+            && text(new).chars().all(|c| is_plain(c) && c != '/')
+            && command.matches(text(new)).count() == 1
+            && !is_there(text(new))
         {
             edits.push((new.start..new.start, format!("{folder}/")));
         }
@@ -189,39 +204,55 @@ fn with_folders(
     Some(edited(command, edits)).filter(|text| text != command)
 }
 
-/// `command` with all of the `edits`, which do not overlap.
-fn edited(command: &str, mut edits: Vec<Edit>) -> String {
-    let mut text = command.to_owned();
+/// The program among the `words` of a command and its operands: without `sudo`, options, and values that are no files.
+fn operands<'a>(words: &[Range<usize>], text: impl Fn(&Range<usize>) -> &'a str) -> Vec<Range<usize>> {
+    let from = usize::from(words.first().is_some_and(|first| text(first) == "sudo"));
+    let is_value = |at: usize| at > 0 && VALUES.contains(&text(&words[at - 1]));
+    let is_operand = |at: &usize| !text(&words[*at]).starts_with('-') && !is_value(*at);
+    (from..words.len()).filter(is_operand).map(|at| words[at].clone()).collect()
+}
+
+/// A character that no shell takes for anything but itself.
+fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || "._-/+@%,".contains(c)
+}
+
+/// `command` with the `edits`; of two that overlap, the one behind.
+pub(super) fn edited(command: &str, mut edits: Vec<Edit>) -> String {
+    let (mut text, mut end) = (command.to_owned(), command.len());
     // From behind, so that the ranges before stay right.
-    edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
-    edits.into_iter().for_each(|(range, new)| text.replace_range(range, &new));
+    edits.sort_by_key(|(range, _)| std::cmp::Reverse((range.start, range.end)));
+    for (range, new) in edits {
+        if range.end <= end {
+            end = range.start;
+            text.replace_range(range, &new);
+        }
+    }
     text
 }
 
-/// Parentheses around the alternatives of a `find` whose action would belong to the last of them alone.
-fn find_groups(command: &str, words: &[Range<usize>], edits: &mut Vec<Edit>) {
+/// Parentheses around the names of a `find` whose action would belong to the last of them alone. Where one of them is to be
+/// left out, or other tests stand there, the action may be meant as it is.
+fn find_groups(command: &str, words: &[Range<usize>], request: &str, edits: &mut Vec<Edit>) {
     let text = |at: usize| words.get(at).map_or("", |word| &command[word.clone()]);
     let Some(find) = (0..words.len().min(2)).find(|at| text(*at) == "find") else { return };
     let all: Vec<&str> = (find + 1..words.len()).map(text).collect();
-    let is_or = |word: &&str| matches!(*word, "-o" | "-or");
-    let (Some(or), Some(action)) = (all.iter().rposition(is_or), all.iter().position(|w| ACTIONS.contains(w))) else {
-        return;
-    };
-    let is_grouped = |word: &&str| matches!(*word, "-prune" | "-quit" | "," | "(" | "\\(" | "'('" | "\"(\"");
-    if action < or + 2 || all[..action].iter().any(is_grouped) {
-        return;
+    let Some(action) = all.iter().position(|word| ACTIONS.contains(word)) else { return };
+    let is_option = |word: &&str| word.starts_with('-') && !matches!(*word, "-H" | "-L" | "-P");
+    let Some(mut from) = all.iter().position(is_option) else { return };
+    while let Some((_, length)) = GLOBAL.iter().find(|(name, _)| *name == all[from]) {
+        from += length;
     }
-    let mut from = all.iter().position(|word| word.starts_with(['-', '!']) && !matches!(*word, "-H" | "-L" | "-P"));
-    while let Some(at) = from {
-        let global = GLOBAL.iter().find(|(name, _)| *name == all[at]).map(|(_, length)| *length);
-        // `-type f -name a -o -name b` speaks of files only.
-        let kind = (all[at] == "-type" && all[at + 1..action].iter().all(|word| *word != "-type")).then_some(2);
-        match global.or(kind) {
-            Some(length) if at + length < or => from = Some(at + length),
-            _ => break,
-        }
-    }
-    if let Some(from) = from {
+    let Some(alternatives) = all.get(from..action) else { return };
+    let patterns = alternatives.split(|word| matches!(*word, "-o" | "-or")).map(|test| match test {
+        ["-name" | "-iname", pattern] => Some(pattern.trim_matches(['\'', '"'])),
+        _ => None,
+    });
+    let Some(patterns) = patterns.collect::<Option<Vec<&str>>>() else { return };
+    let fits = |one: &str, other: &str| glob::Pattern::new(one).is_ok_and(|one| one.matches(other));
+    let is_part = |at: usize| (0..patterns.len()).any(|other| other != at && fits(patterns[other], patterns[at]));
+    let is_exception = EXCEPTIONS.iter().any(|word| request.to_lowercase().contains(word));
+    if patterns.len() > 1 && !is_exception && !(0..patterns.len()).any(is_part) {
         let (start, end) = (words[find + 1 + from].start, words[find + action].end);
         edits.push((start..start, r"\( ".into()));
         edits.push((end..end, r" \)".into()));
@@ -253,23 +284,6 @@ fn patterns(command: &str, name: &Range<usize>, pair: &[Range<usize>]) -> Option
     if PATTERN_TESTS.contains(&before) || is_package { quoted(0, word) } else { None }
 }
 
-/// The folder that the person named with a file and that `command` leaves out, put before the file's name.
-fn left_out_folder(command: &str, words: &str, shell: Shell) -> Option<Edit> {
-    let path = super::answer::paths(words).find(|path| !command.contains(path))?;
-    let (folder, name) = path.rsplit_once('/')?;
-    if folder.is_empty() || name.is_empty() || command.contains(folder) {
-        return None;
-    }
-    let all = safety::commands(command, shell);
-    if all.iter().any(|words| words.first().is_some_and(|first| matches!(&command[first.clone()], "cd" | "pushd"))) {
-        return None;
-    }
-    let is_value = |before: &str| PATTERN_TESTS.contains(&before) || matches!(before, "-o" | "-O" | "--output");
-    let mut files = all.iter().flat_map(|words| words.windows(2)).filter(|pair| &command[pair[1].clone()] == name);
-    let found = files.next().filter(|pair| !is_value(&command[pair[0].clone()]))?;
-    files.next().is_none().then(|| (found[1].clone(), path.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn action_of_a_search_is_for_all_its_alternatives() {
+    fn action_of_a_search_is_for_all_its_names() {
         for (written, meant) in [
             ("find . -name a -o -name b -delete", r"find . \( -name a -o -name b \) -delete"),
             (
@@ -287,23 +301,30 @@ mod tests {
                 r"sudo find a b -type f \( -name '*.c' -or -iname '*.h' \) -exec wc -l {} +",
             ),
             (
-                "x=$(find -L . -maxdepth 1 -name a -o -mtime +1 -print0 | xargs -0 ls)",
-                r"x=$(find -L . -maxdepth 1 \( -name a -o -mtime +1 \) -print0 | xargs -0 ls)",
+                "x=$(find -L . -maxdepth 1 -name *.é -o -name b -print0 | xargs -0 ls)",
+                r"x=$(find -L . -maxdepth 1 \( -name '*.é' -o -name b \) -print0 | xargs -0 ls)",
             ),
-            ("find . -type d -empty -o -type f -size 0 -ls", r"find . \( -type d -empty -o -type f -size 0 \) -ls"),
         ] {
-            assert_eq!(of(written, ""), meant);
-            assert_eq!(of(meant, ""), meant, "already right");
+            assert_eq!(of(written, "delete them"), meant);
+            assert_eq!(of(meant, "delete them"), meant, "already right");
         }
         for right in [
             "find . -name a -o -name b",
             "find . -name .git -prune -o -type f -print",
             "find . -name a -print -o -name b -delete",
+            "find . -name keep.txt -o -name '*.txt' -delete",
+            "find . -name a -o -type f -delete",
+            "find . -path './.git/*' -o -name a -print",
             "find . -name a -delete",
             "grep -o -delete find -name",
+            "find . -type",
+            "find . -maxdepth",
+            "find -delete -o",
         ] {
             assert_eq!(of(right, ""), right);
         }
+        let right = "find . -name a -o -name b -delete";
+        assert_eq!(of(right, "delete all b but not a"), right);
     }
 
     #[test]
@@ -325,36 +346,24 @@ mod tests {
     }
 
     #[test]
-    fn folder_that_was_named_comes_back() {
-        for (command, words, meant) in [
-            ("gzip -k app.log", "gzip logs/app.log but keep it", "gzip -k logs/app.log"),
-            ("wc -l < a | tail app.log", "the end of ./logs/app.log", "wc -l < a | tail ./logs/app.log"),
-            ("cp logs/app.log app.log", "copy logs/app.log here", "cp logs/app.log app.log"),
-            ("cd logs && gzip app.log", "gzip logs/app.log", "cd logs && gzip app.log"),
-            ("cd /x; gzip app.log", "gzip logs/app.log", "cd /x; gzip app.log"),
-            ("find . -name app.log", "where is logs/app.log", "find . -name app.log"),
-            ("mv app.log app.log", "rename logs/app.log", "mv app.log app.log"),
-            ("curl -o app.log x", "get logs/app.log", "curl -o app.log x"),
-            ("ls app.log", "list app.log", "ls app.log"),
-        ] {
-            assert_eq!(of(command, words), meant);
-        }
-    }
-
-    #[test]
-    fn file_that_is_not_there_is_found_in_the_only_folder_that_has_it() {
-        let words = "do it with app.log, a.txt and `b.txt`";
+    fn file_that_is_not_there_is_found_where_it_was_said_or_in_the_only_folder_that_has_it() {
+        let words = "do it with app.log, a.txt, `b.txt` and src/c.rs";
         let of = |command, shell| {
             let find = |name: &str| (name != "gone.txt").then(|| format!("logs/{name}"));
-            with_folders(command, words, shell, |name| name == "a.txt", find)
+            with_folders(command, words, shell, |name| matches!(name, "a.txt" | "src/c.rs" | "here"), find)
         };
         for (command, meant) in [
             ("gzip -k app.log", "gzip -k logs/app.log"),
+            ("wc -l c.rs", "wc -l src/c.rs"),
+            ("grep -n é app.log", "grep -n é logs/app.log"),
             ("sudo chmod +x app.log a.txt && wc -l < b.txt", "sudo chmod +x logs/app.log a.txt && wc -l < logs/b.txt"),
             ("cp app.log b.txt", "cp logs/app.log b.txt"),
-            ("mv app.log new.log", "mv logs/app.log logs/new.log"),
+            ("mv -n app.log new.log", "mv -n logs/app.log logs/new.log"),
             ("mv app.log a.txt", "mv logs/app.log a.txt"),
+            ("mv app.log here", "mv logs/app.log here"),
             ("mv app.log .", "mv logs/app.log ."),
+            ("mv app.log ~", "mv logs/app.log ~"),
+            ("mv app.log $HOME", "mv logs/app.log $HOME"),
             ("x=$(sort app.log | uniq > b.txt)", "x=$(sort logs/app.log | uniq > b.txt)"),
         ] {
             for shell in [Shell::Bash, Shell::Zsh] {
@@ -370,6 +379,15 @@ mod tests {
             "wc other.log",
             "tee b.txt",
             "wc 'app.log'",
+            "cd logs && gzip app.log",
+            "echo x > app.log && chmod +x app.log",
+            "curl -o app.log x && head app.log",
+            "sort -o b.txt a.txt",
+            "uniq a.txt b.txt",
+            "ps aux | grep app.log",
+            "grep -r --exclude app.log TODO .",
+            "unzip a.zip b.txt",
+            "tr a-z A-Z <<< app.log",
             "find . -name app.log",
             "tar -czf app.log a",
             "sudo",

@@ -68,7 +68,8 @@ pub fn inputs(command: &str, shell: Shell) -> Vec<Range<usize>> {
 
 fn collect_inputs(node: Node, text: &str, found: &mut Vec<Range<usize>>) {
     let children: Vec<Node> = node.named_children(&mut node.walk()).collect();
-    let reads = text.get(node.byte_range()).is_some_and(|text| text.starts_with('<') && !text.starts_with("<&"));
+    let is_file = |text: &str| !["<&", "<<", "<("].iter().any(|other| text.starts_with(other));
+    let reads = text.get(node.byte_range()).is_some_and(|text| text.starts_with('<') && is_file(text));
     if let Some(file) = children.last().filter(|_| is_redirection(&node) && reads) {
         found.push(file.byte_range());
     }
