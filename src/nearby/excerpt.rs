@@ -5,6 +5,7 @@ use std::{fs::File, io::Read, path::Path};
 
 use serde_json::Value;
 
+use super::only;
 use crate::request::{Excerpt, names};
 
 /// Bytes of a table that its header must lie in.
@@ -31,6 +32,11 @@ pub fn excerpt(words: &str, folder: &Path, home: Option<&Path>) -> Option<Excerp
         let path = match (file.strip_prefix("~/"), home) {
             (Some(rest), Some(home)) => home.join(rest),
             _ => folder.join(file),
+        };
+        let is_table = ["csv", "tsv", "json"].iter().any(|known| kind.eq_ignore_ascii_case(known));
+        let path = match is_table && !path.exists() {
+            true => folder.join(only(file, folder)?),
+            false => path,
         };
         let (text, separator) = match &*kind.to_ascii_lowercase() {
             "csv" | "tsv" => columns(&beginning(&path, MAX_HEADER)?)?,
@@ -123,6 +129,14 @@ mod tests {
     #[test]
     fn file_in_the_home_is_found_by_its_sign() {
         assert!(of("a.csv", b"id,name\n", "sort ~/a.csv by name").unwrap().starts_with("~/a.csv: id is 1"));
+    }
+
+    #[test]
+    fn file_that_lies_below_is_found_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        std::fs::write(folder.path().join("data/a.csv"), "id,name\n").unwrap();
+        assert_eq!(excerpt("the names of a.csv", folder.path(), None).unwrap().text, "id is 1, name is 2");
     }
 
     #[test]
