@@ -249,10 +249,12 @@ fn find_groups(command: &str, words: &[Range<usize>], request: &str, edits: &mut
         _ => None,
     });
     let Some(patterns) = patterns.collect::<Option<Vec<&str>>>() else { return };
-    let fits = |one: &str, other: &str| glob::Pattern::new(one).is_ok_and(|one| one.matches(other));
-    let is_part = |at: usize| (0..patterns.len()).any(|other| other != at && fits(patterns[other], patterns[at]));
+    // `-name keep.txt -o -name '*.txt' -delete` spares keep.txt.
+    let spares = patterns.split_last().is_some_and(|(last, others)| {
+        glob::Pattern::new(last).is_ok_and(|last| others.iter().any(|other| last.matches(other)))
+    });
     let is_exception = EXCEPTIONS.iter().any(|word| request.to_lowercase().contains(word));
-    if patterns.len() > 1 && !is_exception && !(0..patterns.len()).any(is_part) {
+    if patterns.len() > 1 && !is_exception && !spares {
         let (start, end) = (words[find + 1 + from].start, words[find + action].end);
         edits.push((start..start, r"\( ".into()));
         edits.push((end..end, r" \)".into()));
